@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -230,7 +229,7 @@ class _Collection:
         await store.write(Writer.set_collected, self._row.id, self._folder.path, counts)
 
     def _details(self) -> JobDetails:
-        with closing(self._request.open_browser()) as browser:
+        with self._request.lend_browser() as browser:
             details = browser.job(self._row.id)
         if details is None:
             raise JobdashError("no such job any more")

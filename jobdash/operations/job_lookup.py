@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -31,6 +33,7 @@ __all__ = [
     "JobListing",
     "OpenedStore",
     "Scope",
+    "SharedBrowser",
     "Sort",
     "SortKey",
     "known_job",
@@ -90,6 +93,29 @@ def open_browser(
     """
     reason = ensure_store(location, read_only=read_only is not None, notice=notice)
     return OpenedStore(Browser(location, clock), read_only or reason)
+
+
+class SharedBrowser:
+    """One connection for many short reads of several threads, one after the other; opened for the first."""
+
+    def __init__(self, open_one: Callable[[], Browser]) -> None:
+        self._open = open_one
+        self._lock = threading.Lock()
+        self._browser: Browser | None = None
+
+    @contextmanager
+    def lend(self) -> Iterator[Browser]:
+        """Lend it for one read."""
+        with self._lock:
+            self._browser = self._browser or self._open()
+            yield self._browser
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        with self._lock:
+            if self._browser is not None:
+                self._browser.close()
+                self._browser = None
 
 
 def waiting_removals(browser: Browser) -> int:

@@ -97,10 +97,12 @@ class ResultFolder:
             try:
                 yield
             finally:
-                for part in _PARTS:
-                    (self.path / part).unlink(missing_ok=True)
-                with suppress(OSError):
-                    self.path.rmdir()
+                left = {each.name for each in self.path.iterdir()}
+                for name in _PARTS.intersection(left):
+                    self.file(name).unlink(missing_ok=True)
+                if _PARTS.issuperset(left):
+                    with suppress(OSError):
+                        self.path.rmdir()
         finally:
             os.close(descriptor)
 
@@ -267,9 +269,10 @@ class ResultFolder:
 
 
 def synced_facts(path: Path) -> FileFacts:
-    """Return the size and the SHA-256 of a file once it is on disk. Raises OSError."""
+    """Return the size and the SHA-256 of a file once what it holds is on disk. Raises OSError."""
     with path.open("rb") as file:
-        os.fsync(file.fileno())
+        if os.fstat(file.fileno()).st_size:
+            os.fsync(file.fileno())
     return file_facts(path)
 
 

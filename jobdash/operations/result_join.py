@@ -7,6 +7,7 @@ spool: some 250 bytes, whatever its answer.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import tempfile
@@ -28,6 +29,8 @@ NAMED_KEYS = 20
 """Odd keys that are named one by one; all are counted."""
 BUFFER = 1024 * 1024
 """Bytes that are read or written at once: lines of some kilobytes would each be a call of the system."""
+_SMALL = 1024 * 1024
+"""Bytes of raw results whose spool needs no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +118,10 @@ def join_results(
     """
     index = _Index()
     found: dict[ResultOutcome, int] = dict.fromkeys(ResultOutcome, 0)
-    with tempfile.TemporaryFile(dir=spool, buffering=BUFFER) as file:
+    with _spool(raw, spool) as file:
         for each in raw:
             _scan(index, each, file, read)
-        file.flush()
+        read_at = _reader(file)
         for key, line in _in_order(index, requests, key_field):
             place = index.places.pop(key, None)
             if place is None:
@@ -126,7 +129,7 @@ def join_results(
                 found[ResultOutcome.MISSING] += 1
                 continue
             found[place.outcome] += 1
-            results.write(os.pread(file.fileno(), place.size, place.offset))
+            results.write(read_at(place))
     for key in index.places:
         index.add_unknown(key)
     return JoinedResults(
@@ -134,6 +137,22 @@ def join_results(
         tuple(index.unknown),
         tuple(index.duplicate),
     )
+
+
+def _spool(raw: Sequence[RawFile], folder: Path) -> IO[bytes]:
+    """Return the file that takes the results as they are read; those of a small batch stay in memory."""
+    if sum(each.path.stat().st_size for each in raw) <= _SMALL:
+        return io.BytesIO()
+    return tempfile.TemporaryFile(dir=folder, buffering=BUFFER)
+
+
+def _reader(spool: IO[bytes]) -> Callable[[_Place], bytes]:
+    """Return what reads a result out of a spool that is written."""
+    if isinstance(spool, io.BytesIO):
+        written = spool.getvalue()
+        return lambda place: written[place.offset : place.offset + place.size]
+    spool.flush()
+    return lambda place: os.pread(spool.fileno(), place.size, place.offset)
 
 
 def _scan(index: _Index, raw: RawFile, spool: IO[bytes], read: ReadLine) -> None:

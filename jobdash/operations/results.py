@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
+from dataclasses import replace
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.errors import StoreError
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.backends.registry import backend_of
+from jobdash.operations.job_lookup import SharedBrowser
 from jobdash.operations.pricing import price_stale
 from jobdash.operations.rate_limiter import CancelToken
 
@@ -28,6 +30,8 @@ async def fetch(
 
     An unfinished job is refused unless partial results are asked for; one failure never stops the rest.
     """
+    shared = SharedBrowser(request.open_browser)
+    request = replace(request, shared=shared)
     # Of one family each would fetch all members, and find their folders in use by the others.
     places = asyncio.Semaphore(1 if request.merged else _AT_ONCE)
 
@@ -48,6 +52,7 @@ async def fetch(
         for each in under_way:
             each.cancel()
         await asyncio.gather(*under_way, return_exceptions=True)
+        shared.close()
     if request.record and any(each.counts is not None for each in fetched):
         with suppress(StoreError):  # the results are here; the next sync writes their price
             await _price(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -17,7 +18,7 @@ from jobdash.domain.results import ResultCounts, ResultFormat
 
 if TYPE_CHECKING:
     from jobdash.operations.context import OperationContext
-    from jobdash.operations.job_lookup import Browser
+    from jobdash.operations.job_lookup import Browser, SharedBrowser
 
 _JOINS_AT_ONCE = 2
 """Joining keeps one processor busy, and holds all keys: more of them at once would end no sooner."""
@@ -43,6 +44,12 @@ class FetchRequest:
     """The results of a batch and of its retries in one, too."""
     joins: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JOINS_AT_ONCE))
     """Held while results are joined, or written in another format."""
+    shared: SharedBrowser | None = None
+    """A connection for the short reads of all jobs of one fetch."""
+
+    def lend_browser(self) -> AbstractContextManager[Browser]:
+        """Lend a connection for a short read."""
+        return closing(self.open_browser()) if self.shared is None else self.shared.lend()
 
 
 @dataclass(frozen=True, slots=True)
