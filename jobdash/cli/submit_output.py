@@ -26,7 +26,7 @@ from jobdash.domain.time import rfc3339
 from jobdash.errors import ConfigError, JobdashError, UsageError
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.submit_check import expected_cost, parts_that_wait, sent_before
-from jobdash.operations.submit_outcome import WELL, SubmitEnd, Submitted, worst
+from jobdash.operations.submit_outcome import WELL, SubmitEnd, SubmitOutcome, worst
 from jobdash.operations.submit_queue import submit_file
 from jobdash.operations.submit_request import SubmitRequest, requests_of, without_room
 
@@ -49,7 +49,7 @@ class SubmitReport:
     """How many of its parts would wait here for room."""
     cost: Cost | None = None
     """What its input is expected to cost."""
-    done: tuple[Submitted, ...] = ()
+    done: tuple[SubmitOutcome, ...] = ()
     """The outcome of the file, or of each of its parts; empty where nothing was tried."""
 
     @property
@@ -142,7 +142,7 @@ def _submitted_json(context: CliContext, report: SubmitReport) -> dict[str, obje
     return {"file": report.file, "result": result, "reason": reason, "parts": parts}
 
 
-def _part_json(context: CliContext, done: Submitted) -> dict[str, object]:
+def _part_json(context: CliContext, done: SubmitOutcome) -> dict[str, object]:
     job = done.row and context.opened.browser.job(done.row.id)
     return {
         "result": "done" if done.end in WELL else "failed",
@@ -151,7 +151,7 @@ def _part_json(context: CliContext, done: Submitted) -> dict[str, object]:
     }
 
 
-def _print_one(wanted: SubmitRequest, done: Submitted) -> None:
+def _print_one(wanted: SubmitRequest, done: SubmitOutcome) -> None:
     row = done.row
     created = done.end is SubmitEnd.CREATED
     if done.end is SubmitEnd.QUEUED and row is not None:
@@ -253,15 +253,15 @@ async def _submit_all(context: CliContext, sound: Sequence[SubmitReport], stop: 
 
 async def _submit_one(
     wanted: SubmitRequest, session: CommandSession, *, alone: bool
-) -> tuple[Submitted, ...]:
+) -> tuple[SubmitOutcome, ...]:
     try:
         return await submit_file(wanted, session.accounts[wanted.account.name], session.work)
     except OSError as error:
-        return (Submitted(SubmitEnd.FAILED, f"its copy: {error.strerror or error}", None),)
+        return (SubmitOutcome(SubmitEnd.FAILED, f"its copy: {error.strerror or error}", None),)
     except JobdashError as error:
         if alone:
             raise
-        return (Submitted(SubmitEnd.FAILED, str(error), None),)
+        return (SubmitOutcome(SubmitEnd.FAILED, str(error), None),)
 
 
 def _sent_before(context: CliContext, wanted: SubmitRequest, *, dry_run: bool) -> list[JobRow]:

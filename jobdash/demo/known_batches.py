@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from jobdash.config.settings import Config
 from jobdash.demo.emulator import BatchFailure, BatchPlan, BatchScript, Emulator, Switches, Timing
-from jobdash.demo.emulator.batch import Batch
+from jobdash.demo.emulator.batch import EmulatedBatch
 from jobdash.demo.emulator.emulator import EmulatedProvider
 from jobdash.demo.samples import BROKEN_IMAGE, DAY, HOUR, KEYS, MINUTE, RATE_LIMIT, UNCONFIRMED_TOTAL
 from jobdash.domain.remote_job import RemoteJob
@@ -106,7 +106,7 @@ def seed_unconfirmed(writer: Writer, origin: str, deadline: int) -> None:
         writer.leave_unconfirmed(begun[1].id, "which batch is its own is not known")
 
 
-def _row(provider: EmulatedProvider, batch: Batch, more: Mapping[str, Any]) -> SampleRow:
+def _row(provider: EmulatedProvider, batch: EmulatedBatch, more: Mapping[str, Any]) -> SampleRow:
     """Return a batch as it is at its provider, with what only the store knows."""
     snapshot, script = provider.snapshot_of(batch), batch.script
     entered, created = round(snapshot.entered[snapshot.phase] * 1000), round(batch.created * 1000)

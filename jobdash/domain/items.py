@@ -121,7 +121,7 @@ ENDED = "its process has ended already"
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerProcess:
+class ScriptProcess:
     """What is known here of the script behind a local job: who held it last, and how it was started."""
 
     pid: int | None = None
@@ -164,7 +164,7 @@ class WorkerCounts:
 _PIDS_SHOWN = 5
 
 
-def process_ids(workers: Sequence[WorkerProcess]) -> str:
+def process_ids(workers: Sequence[ScriptProcess]) -> str:
     """Return the first of some processes: ``pid 4711, pid 4712 (suspended) and 3 more``."""
     shown = (f"pid {each.pid}{' (suspended)' if each.suspended else ''}" for each in workers[:_PIDS_SHOWN])
     more = len(workers) - _PIDS_SHOWN

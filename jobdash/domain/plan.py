@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jobdash.domain.describe.job_text import ended_word, stalled, worker_gone
-from jobdash.domain.items import CUT_OFF, RETRIED, WorkerProcess
+from jobdash.domain.items import CUT_OFF, RETRIED, ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.remainder import Remainder
@@ -109,7 +109,7 @@ class Plan:
     """One id for all events of this plan."""
     at: int = 0
     """When it was made, milliseconds UTC."""
-    workers: Mapping[int, WorkerProcess] = field(default_factory=dict)
+    workers: Mapping[int, ScriptProcess] = field(default_factory=dict)
     """By id of a local job, what is known here of its script."""
     providers: Mapping[str, ProviderInfo] = field(default_factory=dict)
     """By name, the providers of its jobs, as far as they are installed."""
@@ -148,7 +148,7 @@ class Plan:
         )
 
     @property
-    def stoppable(self) -> tuple[WorkerProcess, ...]:
+    def stoppable(self) -> tuple[ScriptProcess, ...]:
         """The scripts of its unfinished jobs that run here and could be ended for real."""
         found = (self.workers.get(decision.job.id) for decision in self.acting if decision.job.unfinished)
         return tuple(worker for worker in found if worker is not None and worker.alive)

@@ -11,7 +11,7 @@ from jobdash.errors import JobdashError, ProviderError
 from jobdash.operations.account_clients import duplicate_accounts, other_names
 from jobdash.operations.account_keys import fingerprint
 from jobdash.operations.context import AccountClient, OperationContext
-from jobdash.operations.submit_outcome import Submitted
+from jobdash.operations.submit_outcome import SubmitOutcome
 from jobdash.operations.submit_queue import send_queued
 from jobdash.operations.sync import CLAIM_MS, Sync, SyncReport, health_error_text
 from jobdash.operations.writer_thread import StoreWriter
@@ -78,9 +78,9 @@ class Poller:
         )
         return await sync.run()
 
-    async def send_queued(self, client: AccountClient, work: OperationContext) -> list[Submitted]:
+    async def send_queued(self, client: AccountClient, work: OperationContext) -> list[SubmitOutcome]:
         """Send what waits in the queue for the account, under all its names, as far as there is room."""
-        sent: list[Submitted] = []
+        sent: list[SubmitOutcome] = []
         for account in self._accounts:
             sent += await send_queued(account, client, work)
         return sent

@@ -31,7 +31,7 @@ from jobdash.operations.result_folder import RESULTS
 from jobdash.operations.result_items import ResultFiles, result_files
 from jobdash.operations.result_join import read_requests
 from jobdash.operations.submit import SubmitRefused, submit
-from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
 from jobdash.operations.submit_request import order
 
 _NAMED_KEYS = 3
@@ -216,7 +216,7 @@ class _Retry:
         if total and seen != total:
             raise _NotRetried(f"{file} is not its input: it has {seen:,} requests, and the batch {total:,}")
 
-    async def _submit(self, family: Family, requests: Path, kept: tuple[int, int]) -> Submitted:
+    async def _submit(self, family: Family, requests: Path, kept: tuple[int, int]) -> SubmitOutcome:
         """Submit the requests as a new batch of the family; raises SubmitRefused when another was faster."""
         first, caller = family.first, self._work.caller(self._job)
         wanted = await asyncio.to_thread(
@@ -233,7 +233,7 @@ class _Retry:
         wanted = replace(wanted, parent_id=family.last.row.id, kept=kept, bulk=self._plan.bulk)
         return await submit(wanted, caller, self._work)
 
-    def _outcome(self, family: Family, selected: SelectedRequests, submitted: Submitted) -> ActionOutcome:
+    def _outcome(self, family: Family, selected: SelectedRequests, submitted: SubmitOutcome) -> ActionOutcome:
         row = submitted.row
         if submitted.end is SubmitEnd.STOPPED:
             return _stopped(self._job)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from jobdash.domain.describe.job_text import waits_for_script
-from jobdash.domain.items import ENDED, Attempt, WorkerProcess
+from jobdash.domain.items import ENDED, Attempt, ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser
@@ -30,7 +30,7 @@ def log_file(database: Path, public_id: str, attempt: int) -> Path:
     return database.absolute().parent / LOGS / f"{public_id}-{attempt}.log"
 
 
-def workers(browser: Browser, ids: Sequence[int], *, starting: bool) -> dict[int, WorkerProcess]:
+def workers(browser: Browser, ids: Sequence[int], *, starting: bool) -> dict[int, ScriptProcess]:
     """Return, by id of a job, what is known here of its script.
 
     Whether they can be started again is looked at only for ``starting``: their folders may lie on a disk that
@@ -57,7 +57,7 @@ def worker_of(
     *,
     starting: bool = True,
     host: str = "",
-) -> WorkerProcess:
+) -> ScriptProcess:
     """Return what is known here of one script, from its job's owner (the last one) and its last attempt.
 
     ``also`` are the names of other jobs that the same process runs, ``host`` is where it was run, if there is
@@ -69,7 +69,7 @@ def worker_of(
     cannot_start: str | None = "its command line is not known"
     if attempt is not None and starting:
         cannot_start = why_not_startable(attempt)
-    return WorkerProcess(
+    return ScriptProcess(
         pid=None if decoded is None else decoded.pid,
         alive=reason is None,
         dead=decoded is not None and decoded.provably_dead(),

@@ -33,7 +33,7 @@ from jobdash.operations.input_copies import drop_input_copy, keep_input_copy
 from jobdash.operations.providers import profile_name
 from jobdash.operations.rate_limiter import NotSent, Sleep, sleep_until_cancelled
 from jobdash.operations.reconcile import LISTING_LAG_MS, Reconciled, find_keyless
-from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
 from jobdash.operations.submit_request import SubmitRequest
 from jobdash.providers.base import RemotePage, Submission
 from jobdash.store.merge import is_older
@@ -62,7 +62,7 @@ _NOT_PROCESSED = re.compile(
 
 async def submit(
     wanted: SubmitRequest, account: AccountClient, work: OperationContext, *, sleep: Sleep = asyncio.sleep
-) -> Submitted:
+) -> SubmitOutcome:
     """Upload the file, wait until it is processed, and create the batch; nothing is sent twice.
 
     The job and the intent are on disk before the upload. A refusal fails the job; without an answer to the
@@ -136,7 +136,7 @@ class SubmitRun(ABC):
         self._note = ""
         """What went wrong with the copy of the file."""
 
-    async def run(self) -> Submitted:
+    async def run(self) -> SubmitOutcome:
         """Submit; see `submit`."""
         try:
             file_id = await self._caller.call(
@@ -233,17 +233,17 @@ class SubmitRun(ABC):
     async def _keep_input(self) -> None:
         """Keep a copy of the uploaded file, if one is wanted."""
 
-    async def _created(self, remote: RemoteJob, asked_at: int) -> Submitted:
+    async def _created(self, remote: RemoteJob, asked_at: int) -> SubmitOutcome:
         assert self._intent is not None
         intent_id = self._intent.id
         row = await self._work.store.write(Writer.close_submit, intent_id, remote, asked_at)
         row = row or await self._row_now()
         if remote.status in TERMINAL and remote.status is not Status.COMPLETED:
             why = row.error if row is not None else None
-            return Submitted(SubmitEnd.ENDED, f"{LABELS[remote.status]}{f': {why}' if why else ''}", row)
-        return Submitted(SubmitEnd.CREATED, self._note, row)
+            return SubmitOutcome(SubmitEnd.ENDED, f"{LABELS[remote.status]}{f': {why}' if why else ''}", row)
+        return SubmitOutcome(SubmitEnd.CREATED, self._note, row)
 
-    async def _upload_failed(self, error: ProviderError | ConfigError) -> Submitted:
+    async def _upload_failed(self, error: ProviderError | ConfigError) -> SubmitOutcome:
         end = SubmitEnd.REJECTED if isinstance(error, AuthRejected | ConfigError) else SubmitEnd.FAILED
         if self._intent is None or not isinstance(error, ProviderError):
             return await self._failed(str(error), end, error)
@@ -251,10 +251,10 @@ class SubmitRun(ABC):
 
     async def _failed(
         self, reason: str, end: SubmitEnd = SubmitEnd.FAILED, error: JobdashError | None = None
-    ) -> Submitted:
+    ) -> SubmitOutcome:
         """End a submit of which certainly no batch came, for an ``error``; without one it was stopped."""
         if self._intent is None:  # it never had its turn: nothing was written, nothing was sent
-            return Submitted(end, reason, None)
+            return SubmitOutcome(end, reason, None)
         intent_id = self._intent.id
         drop_input_copy(self._work.store.path, self._submission.key)
         if self._unwritten is not None:
@@ -262,17 +262,17 @@ class SubmitRun(ABC):
         try:
             row = await self._work.store.write(Writer.fail_submit, intent_id, reason)
         except StoreError as failure:
-            return Submitted(end, f"{reason}; not yet written: {failure}", self._row)
-        return Submitted(end, reason, row or await self._row_now())
+            return SubmitOutcome(end, f"{reason}; not yet written: {failure}", self._row)
+        return SubmitOutcome(end, reason, row or await self._row_now())
 
-    async def _given_up(self, reason: str) -> Submitted:
+    async def _given_up(self, reason: str) -> SubmitOutcome:
         """Nothing more was sent: the state that another process or a sync has written holds."""
         if self._unwritten is not None:
             await self._uploaded(self._unwritten)
         row = await self._row_now()
         if row is not None and row.remote_id is not None:
-            return Submitted(SubmitEnd.CREATED, "", row)
-        return Submitted(SubmitEnd.UNCONFIRMED, reason, row)
+            return SubmitOutcome(SubmitEnd.CREATED, "", row)
+        return SubmitOutcome(SubmitEnd.UNCONFIRMED, reason, row)
 
     async def _row_now(self) -> JobRow | None:
         assert self._row is not None
@@ -280,13 +280,13 @@ class SubmitRun(ABC):
         found = await self._work.store.write(Writer.recheck, job_id, fence=fence, accept=None)
         return found.row if isinstance(found, Refusal) else found
 
-    async def _look_for_it(self, doubt: str, file_id: str) -> Submitted:
+    async def _look_for_it(self, doubt: str, file_id: str) -> SubmitOutcome:
         """Ask for the newest batches once; what is not there yet is left to the syncs, never sent again."""
         asked_at = self._work.clock()
         try:
             page = await self._caller.call(ListPage())
         except (ProviderError, NotSent):
-            return Submitted(SubmitEnd.UNCONFIRMED, doubt, self._row)
+            return SubmitOutcome(SubmitEnd.UNCONFIRMED, doubt, self._row)
         key = self._submission.key
         # A server that keeps no metadata still names the file, which was uploaded for this batch alone.
         ours = next((job for job in page.jobs if key == job.submit_key), None) or next(
@@ -296,9 +296,9 @@ class SubmitRun(ABC):
             return await self._created(ours, asked_at)
         if not self._caller.capabilities.carries_key:
             return await self._look_for_keyless(doubt, page)
-        return Submitted(SubmitEnd.UNCONFIRMED, doubt, self._row)
+        return SubmitOutcome(SubmitEnd.UNCONFIRMED, doubt, self._row)
 
-    async def _look_for_keyless(self, doubt: str, page: RemotePage) -> Submitted:
+    async def _look_for_keyless(self, doubt: str, page: RemotePage) -> SubmitOutcome:
         """Look for a batch by its time and its number of requests; what is found later, a sync finds."""
         assert self._row is not None
         assert self._intent is not None
@@ -325,10 +325,10 @@ class SubmitRun(ABC):
             if found:
                 break
         if isinstance(found, Reconciled):
-            return Submitted(SubmitEnd.CREATED, self._note, found.row or await self._row_now())
+            return SubmitOutcome(SubmitEnd.CREATED, self._note, found.row or await self._row_now())
         until = self._work.clock() + LISTING_LAG_MS
         await self._work.store.write(Writer.set_listing_deadline, intent.id, until)
-        return Submitted(SubmitEnd.UNCONFIRMED, found or doubt.replace(_BY_KEY, _BY_TIME), row)
+        return SubmitOutcome(SubmitEnd.UNCONFIRMED, found or doubt.replace(_BY_KEY, _BY_TIME), row)
 
     def _is_of_file(self, job: RemoteJob, file_id: str) -> bool:
         """Whether a batch was made of the file; an older one of the same file is of another submit."""

@@ -32,7 +32,7 @@ WELL = frozenset({SubmitEnd.CREATED, SubmitEnd.QUEUED})
 
 
 @dataclass(frozen=True, slots=True)
-class Submitted:
+class SubmitOutcome:
     """The outcome of a submit."""
 
     end: SubmitEnd
@@ -41,6 +41,6 @@ class Submitted:
     """The job here; None when nothing was written."""
 
 
-def worst(parts: Sequence[Submitted]) -> Submitted:
+def worst(parts: Sequence[SubmitOutcome]) -> SubmitOutcome:
     """Return the outcome that counts for a file in several parts: the first that needs a person, if any."""
     return min(parts, key=lambda done: (done.end in WELL, done.end is SubmitEnd.CREATED))

@@ -36,7 +36,7 @@ from jobdash.operations.submit import (
     new_submit_key,
     submit,
 )
-from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
 from jobdash.operations.submit_request import SubmitRequest, requests_of
 from jobdash.providers.base import Submission
 from jobdash.store.commands.queue import NO_ROOM
@@ -52,7 +52,7 @@ _WAITS = "queued here; it is sent when there is room, by the process that polls 
 
 async def submit_file(
     wanted: SubmitRequest, caller: AccountClient, work: OperationContext, *, sleep: Sleep = asyncio.sleep
-) -> tuple[Submitted, ...]:
+) -> tuple[SubmitOutcome, ...]:
     """Submit a file; return an outcome for each of its parts, in their order, or the one of the whole.
 
     Parts, and batches of an account with an enqueued limit, are queued first, and sent as far as there is
@@ -61,11 +61,11 @@ async def submit_file(
     if not wanted.queues:
         return (await submit(wanted, caller, work, sleep=sleep),)
     if work.stop.is_set():
-        return (Submitted(SubmitEnd.STOPPED, "stopped", None),)
+        return (SubmitOutcome(SubmitEnd.STOPPED, "stopped", None),)
     rows = await enqueue(wanted, caller, work)
     sent = await send_queued(wanted.account, caller, work, sleep=sleep)
     ends = {done.row.id: done for done in sent if done.row is not None}
-    return tuple(ends.get(row.id, Submitted(SubmitEnd.QUEUED, _WAITS, row)) for row in rows)
+    return tuple(ends.get(row.id, SubmitOutcome(SubmitEnd.QUEUED, _WAITS, row)) for row in rows)
 
 
 async def enqueue(wanted: SubmitRequest, caller: AccountClient, work: OperationContext) -> list[JobRow]:
@@ -103,13 +103,13 @@ def _keep(part: SubmitRequest, store: Path, key: str) -> None:
 
 async def send_queued(
     account: Account, caller: AccountClient, work: OperationContext, *, sleep: Sleep = asyncio.sleep
-) -> list[Submitted]:
+) -> list[SubmitOutcome]:
     """Send what waits for an account, as long as there is room; return what came of each.
 
     Several processes may do so at once: each batch is taken by one of them.
     """
     await _settle(account, work)
-    sent: list[Submitted] = []
+    sent: list[SubmitOutcome] = []
     while not work.stop.is_set():
         origin, deadline = caller.origin, work.clock() + DEADLINE_MS
         taken = await work.store.write(
@@ -183,7 +183,7 @@ class _QueuedRun(SubmitRun):
 
     async def _failed(
         self, reason: str, end: SubmitEnd = SubmitEnd.FAILED, error: JobdashError | None = None
-    ) -> Submitted:
+    ) -> SubmitOutcome:
         self.no_room = _no_room(error)
         if not (self.no_room or _passes_by(error)):
             return await super()._failed(reason, end, error)
@@ -196,7 +196,7 @@ class _QueuedRun(SubmitRun):
             row = await self._work.store.write(
                 Writer.return_to_queue, intent, reason, wait, no_room=self.no_room
             )
-        return Submitted(SubmitEnd.QUEUED, f"queued here: {reason}", row or self._row)
+        return SubmitOutcome(SubmitEnd.QUEUED, f"queued here: {reason}", row or self._row)
 
 
 def _no_room(error: JobdashError | None) -> bool:

@@ -8,7 +8,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome
 from jobdash.errors import ProviderError, StoreError
 from jobdash.operations.reconcile import Reconciled
-from jobdash.operations.submit_outcome import Submitted
+from jobdash.operations.submit_outcome import SubmitOutcome
 from jobdash.store.records import UpsertResult
 
 
@@ -35,7 +35,7 @@ class SyncReport:
     error: ProviderError | StoreError | None = None
     """What the account or its list failed with."""
     next_poll_at: int = 0
-    sent: list[Submitted] = field(default_factory=list)
+    sent: list[SubmitOutcome] = field(default_factory=list)
     """What was sent of the queue afterwards, and what came of each."""
 
     def add(self, result: UpsertResult) -> None:

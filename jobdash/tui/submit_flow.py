@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
-from jobdash.operations.submit_outcome import WELL, SubmitEnd, Submitted, worst
+from jobdash.operations.submit_outcome import WELL, SubmitEnd, SubmitOutcome, worst
 from jobdash.operations.submit_request import SubmitRequest
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import Host
@@ -51,7 +51,7 @@ class SubmitFlow:
         finally:
             submitting.remove(name)
 
-    async def _send(self, request: SubmitRequest) -> Submitted:
+    async def _send(self, request: SubmitRequest) -> SubmitOutcome:
         """Submit a file; return the message about all its parts."""
         # Loaded behind the form; the threads of the accounts have it already.
         from jobdash.operations.submit_queue import submit_file
@@ -61,7 +61,7 @@ class SubmitFlow:
         return done[0] if len(done) == 1 else _together(done)
 
 
-def _together(parts: Sequence[Submitted]) -> Submitted:
+def _together(parts: Sequence[SubmitOutcome]) -> SubmitOutcome:
     """Return the outcome of a file in several parts: the worst of theirs, with how many came to what."""
     counts = worst(parts)
     sent = sum(done.end is SubmitEnd.CREATED for done in parts)
@@ -69,10 +69,10 @@ def _together(parts: Sequence[Submitted]) -> Submitted:
     words = [f"{sent:,} of {len(parts):,} parts sent", *([f"{waiting:,} queued here"] if waiting else [])]
     if counts.end not in WELL:
         words.append(counts.reason)
-    return Submitted(counts.end, ", ".join(words), None)
+    return SubmitOutcome(counts.end, ", ".join(words), None)
 
 
-def _end(name: str, done: Submitted) -> tuple[str, Severity]:
+def _end(name: str, done: SubmitOutcome) -> tuple[str, Severity]:
     """Return the toast about the end of a submit: its words, and how bad it is."""
     if done.row is None and done.end is SubmitEnd.CREATED:
         return f"{name}: {done.reason}", "information"

@@ -14,7 +14,7 @@ T = TypeVar("T")
 _LOOK_AHEAD = 256
 
 
-class ItemSource(Generic[T]):
+class LoopInput(Generic[T]):
     """An iterable, and how far a loop has come in it."""
 
     def __init__(self, values: Iterable[T]) -> None:

@@ -12,7 +12,7 @@ from jobdash.store.leases import ItemState, ItemWrite
 from jobdash.worker import job_context
 from jobdash.worker.cancellation import Token
 from jobdash.worker.exceptions import TooManyErrors
-from jobdash.worker.item import Item, ItemSource, OutstandingItems
+from jobdash.worker.item import Item, LoopInput, OutstandingItems
 from jobdash.worker.item_encoding import kept_error, kept_key
 from jobdash.worker.job_run import JobRun
 from jobdash.worker.process import uninterrupted
@@ -58,7 +58,7 @@ class Job(Generic[T]):
 
     def __init__(self, run: JobRun, source: Iterable[T], rules: JobOptions) -> None:
         self._run = run
-        self._source = ItemSource(source)
+        self._source = LoopInput(source)
         self._rules = rules
         self._passes = 0
         self._exhausted = False

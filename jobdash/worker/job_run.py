@@ -28,7 +28,7 @@ from jobdash.worker.outcome import (
 )
 from jobdash.worker.process import uninterrupted
 from jobdash.worker.recorder import PATIENCE_MS, Heartbeat, Recorder
-from jobdash.worker.settings import TrackOptions, WorkerSettings
+from jobdash.worker.settings import TrackOptions, TrackSettings
 from jobdash.worker.store_connection import defer, sentence
 from jobdash.worker.terminal import ProgressLine, ProgressState, print_line, shown_here
 
@@ -134,7 +134,7 @@ class JobRun:
         """Give Ctrl-C and SIGTERM back."""
         process.stop_listening(self.token)
 
-    def _claim(self, found: WorkerSettings) -> None:
+    def _claim(self, found: TrackSettings) -> None:
         request = settings.claim_request(self._options, found)
         claim = self.recorder.begin(found.database, request, None if self.keyed else self._counts)
         if found.job is not None and (claim is None or claim.public_id == found.job):
@@ -145,7 +145,7 @@ class JobRun:
                 self._flush_s = max(self._flush_s, claim.lease.pace_s)
             self._claimed(claim, found)
 
-    def _claimed(self, claim: Claim, found: WorkerSettings) -> None:
+    def _claimed(self, claim: Claim, found: TrackSettings) -> None:
         self.public_id = claim.public_id
         if self._options.resume not in MODES:
             self.name = claim.name

@@ -54,7 +54,7 @@ class TrackOptions(NamedTuple):
     """The thread of the caller."""
 
 
-class WorkerSettings(NamedTuple):
+class TrackSettings(NamedTuple):
     """The settings of the environment and the configuration."""
 
     database: StoreLocation
@@ -68,7 +68,7 @@ class WorkerSettings(NamedTuple):
     """Where a restart from the dashboard puts the script's output."""
 
 
-def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ) -> WorkerSettings:
+def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ) -> TrackSettings:
     """Read the settings; the store is found as the commands find it.
 
     Raises `ConfigError` for a value without a meaning.
@@ -77,7 +77,7 @@ def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ)
         if names_a_secret(name) and len(value) >= _SHORTEST_SECRET and not value.startswith(("/", "~")):
             register_secret(value)  # the path of a file with a key in it is none
     job, _, fence = (_writable(env.get(JOB)) or "").partition(":")
-    return WorkerSettings(
+    return TrackSettings(
         database=load(database=os.fspath(db) if db is not None else None, env=env).database,
         lease_ms=lease_ms(env),
         job=job or None,
@@ -86,7 +86,7 @@ def read(db: str | os.PathLike[str] | None, env: Mapping[str, str] = os.environ)
     )
 
 
-def claim_request(options: TrackOptions, settings: WorkerSettings) -> ClaimRequest:
+def claim_request(options: TrackOptions, settings: TrackSettings) -> ClaimRequest:
     """Return the claim of a run that begins now, here."""
     work = options.work and script.numbered_work(
         options.work, options.name, job_context.current_items(), options.arguments

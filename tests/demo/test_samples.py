@@ -16,7 +16,7 @@ from jobdash.demo.emulator import (
     Emulator,
     ManualClock,
 )
-from jobdash.demo.emulator.batch import Batch as EmulatedBatch
+from jobdash.demo.emulator.batch import EmulatedBatch
 from jobdash.demo.emulator.emulator import EmulatedProvider
 from jobdash.demo.environment import demo_world
 from jobdash.demo.samples import KEYS, PRICES, WORK_KEY, seed_emulator

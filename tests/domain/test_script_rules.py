@@ -20,7 +20,7 @@ from jobdash.domain.describe.plan_text import (
     safe_button,
     title,
 )
-from jobdash.domain.items import WorkerProcess
+from jobdash.domain.items import ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import (
     Action,
@@ -132,7 +132,7 @@ def test_a_refusal_names_the_way_out(
     assert decided(action, row, **choices) == (verdict, reason)
 
 
-def planned(action: Action, *rows: JobRow, worker: WorkerProcess | None = None, **choices: Any) -> Plan:
+def planned(action: Action, *rows: JobRow, worker: ScriptProcess | None = None, **choices: Any) -> Plan:
     meant = Choices(**choices)
     rows = tuple(replace(row, id=number) for number, row in enumerate(rows, 1))
     decisions = tuple(decide(action, row, situation(), meant) for row in rows)
@@ -144,9 +144,9 @@ def texts_of(plan: Plan) -> dict[str, str]:
     return {note.topic: note.text for note in notes(plan)}
 
 
-HERE = WorkerProcess(pid=4711, alive=True, fenced_only="", command="python resize.py photos", cwd="/home/ann",
+HERE = ScriptProcess(pid=4711, alive=True, fenced_only="", command="python resize.py photos", cwd="/home/ann",
               cannot_start=None)  # fmt: skip
-AWAY = WorkerProcess(
+AWAY = ScriptProcess(
     pid=4711, fenced_only="it runs on another machine", cannot_start="it ran on another machine"
 )
 

@@ -20,7 +20,7 @@ from jobdash.domain.status import Status
 from jobdash.operations.person import current_actor
 from jobdash.operations.reconcile import NOT_APPLIED
 from jobdash.operations.submit import NO_ANSWER, submit
-from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
 from jobdash.operations.submit_request import order
 from jobdash.operations.wait import WaitProgress, wait_until
 from jobdash.store.writer import Writer
@@ -44,7 +44,7 @@ async def at(world: World, answer: Callable[[Asked], Any]) -> AsyncIterator[Answ
         await world.accounts.__aexit__()
 
 
-async def submitted(world: World, path: Path) -> Submitted:
+async def submitted(world: World, path: Path) -> SubmitOutcome:
     wanted = order(path, world.config.accounts[0])
     return await submit(wanted, world.accounts["openai"], world.work, sleep=world.sleep)
 

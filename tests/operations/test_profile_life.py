@@ -20,7 +20,7 @@ from jobdash.operations.collect import collect
 from jobdash.operations.job_lookup import Browser, Scope
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.submit import submit
-from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
 from jobdash.operations.submit_request import order
 from jobdash.providers.openai.info import INFO
 from jobdash.store.bootstrap import open_for_worker
@@ -48,7 +48,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-async def submitted(world: World, account: Account, path: Path) -> Submitted:
+async def submitted(world: World, account: Account, path: Path) -> SubmitOutcome:
     wanted = order(path, account)
     return await submit(wanted, world.accounts[account.name], world.work, sleep=world.sleep)
 

@@ -17,7 +17,7 @@ from jobdash.errors import UsageError
 from jobdash.operations.execution import execute
 from jobdash.operations.person import current_actor
 from jobdash.operations.submit import NO_ANSWER, submit
-from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
 from jobdash.operations.submit_request import order
 from jobdash.store.writer import Writer
 
@@ -42,7 +42,7 @@ def gemini_file(tmp_path: Path) -> Path:
     return path
 
 
-async def submitted(world: World, path: Path, account: str = "openai", **wishes: object) -> Submitted:
+async def submitted(world: World, path: Path, account: str = "openai", **wishes: object) -> SubmitOutcome:
     found = world.config.account(account)
     assert found is not None
     wanted = order(path, found, **wishes)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from jobdash.demo.emulator import BatchPlan, ErrorAnswer, Reset, Switches, Timin
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.operations.submit import submit
-from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
 from jobdash.operations.submit_request import order
 from jobdash.store.owner import current_owner
 from jobdash.store.records import Actor, NewJob
@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-async def submitted(world: World, path: Path, **wishes: object) -> Submitted:
+async def submitted(world: World, path: Path, **wishes: object) -> SubmitOutcome:
     found = world.config.account("anthropic")
     assert found is not None
     wanted = order(path, found, **wishes)  # type: ignore[arg-type]

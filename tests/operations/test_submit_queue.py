@@ -22,7 +22,7 @@ from jobdash.operations.execution import execute
 from jobdash.operations.input_copies import input_copy
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.results import fetch
-from jobdash.operations.submit_outcome import SubmitEnd, Submitted
+from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
 from jobdash.operations.submit_queue import enqueue, send_queued, submit_file
 from jobdash.operations.submit_request import SubmitRequest, order
 
@@ -73,7 +73,7 @@ def wanted(file: Path, account: Account, *, split: bool = True, **more: Any) -> 
     return order(file, account, split=split, **more)
 
 
-async def submitted(world: World, request: SubmitRequest) -> tuple[Submitted, ...]:
+async def submitted(world: World, request: SubmitRequest) -> tuple[SubmitOutcome, ...]:
     return await submit_file(request, world.accounts["openai"], world.work, sleep=world.sleep)
 
 
@@ -309,7 +309,9 @@ async def test_a_stop_between_two_parts_leaves_the_rest_in_the_queue(world: Worl
     assert [each.end for each in done] == [SubmitEnd.CREATED, SubmitEnd.QUEUED, SubmitEnd.QUEUED]
     assert world.open_intents() == []
     assert list(by_name(world).values())[1:] == [QUEUED_HERE] * 2
-    assert await submitted(world, wanted(file, account)) == (Submitted(SubmitEnd.STOPPED, "stopped", None),)
+    assert await submitted(world, wanted(file, account)) == (
+        SubmitOutcome(SubmitEnd.STOPPED, "stopped", None),
+    )
 
 
 async def test_a_rejected_key_loses_nothing(world: World, file: Path) -> None:

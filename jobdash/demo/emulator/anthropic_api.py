@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from jobdash.demo.emulator.batch import Batch, BatchIndex, BatchRequests
+from jobdash.demo.emulator.batch import BatchIndex, BatchRequests, EmulatedBatch
 from jobdash.demo.emulator.batch_plan import BatchScript, Phase
 from jobdash.demo.emulator.emulator import HOUR, EmulatedAccount, EmulatedProvider, derived
 from jobdash.demo.emulator.timeline import BatchSnapshot
@@ -131,7 +131,7 @@ class _Anthropic:
             raise ApiError(404, f"Batch {batch.id} is archived: its results are not available any more.")
         return Response(results(self._provider, batch), media_type="application/x-jsonl")
 
-    def _shown(self, request: Request, batch: Batch) -> JsonObject:
+    def _shown(self, request: Request, batch: EmulatedBatch) -> JsonObject:
         return batch_json(self._provider, batch, f"{request.url.scheme}://{request.url.netloc}")
 
     def _account(self, request: Request) -> EmulatedAccount:
@@ -145,14 +145,14 @@ class _Anthropic:
             raise ApiError(400, "anthropic-version: header is required")
         return self._provider.account(key)
 
-    def _batch(self, request: Request) -> Batch:
+    def _batch(self, request: Request) -> EmulatedBatch:
         batch_id = request.path_params["id"]
         batch = self._account(request).batches.get(batch_id)
         if batch is None or self._hidden(batch):
             raise ApiError(404, f"Batch {batch_id} not found")
         return batch
 
-    def _hidden(self, batch: Batch) -> bool:
+    def _hidden(self, batch: EmulatedBatch) -> bool:
         """Whether a batch is not found now, for a while."""
         lasting = self._provider.switches_of(batch).not_found_for
         if not lasting:
@@ -190,20 +190,20 @@ def read_requests(body: JsonObject) -> tuple[BatchRequests, str]:
     return BatchRequests(len(ids), tuple(ids)), model
 
 
-def _known(batches: BatchIndex, batch_id: str) -> Batch:
+def _known(batches: BatchIndex, batch_id: str) -> EmulatedBatch:
     batch = batches.get(batch_id)
     if batch is None:
         raise ApiError(400, f"Invalid cursor: no batch {batch_id}")
     return batch
 
 
-def _before(batches: BatchIndex, cursor: Batch, limit: int) -> tuple[list[Batch], bool]:
+def _before(batches: BatchIndex, cursor: EmulatedBatch, limit: int) -> tuple[list[EmulatedBatch], bool]:
     """The `limit` batches right before one in the list, which are newer, and whether there are more."""
     newer = [batch for batch in batches.page(len(batches)).batches if _age(batch) > _age(cursor)]
     return newer[-limit:], len(newer) > limit
 
 
-def _age(batch: Batch) -> tuple[float, int]:
+def _age(batch: EmulatedBatch) -> tuple[float, int]:
     return batch.created, batch.number
 
 
@@ -216,7 +216,7 @@ def _page(items: list[JsonObject], *, has_more: bool) -> JsonObject:
     }
 
 
-def batch_json(provider: EmulatedProvider, batch: Batch, base_url: str) -> JsonObject:
+def batch_json(provider: EmulatedProvider, batch: EmulatedBatch, base_url: str) -> JsonObject:
     """The batch object; the address of its results begins with `base_url`."""
     snapshot, switches = provider.snapshot_of(batch), provider.switches_of(batch)
     ended, expires = snapshot.phase.terminal, provider.expires(batch)
@@ -239,7 +239,7 @@ def batch_json(provider: EmulatedProvider, batch: Batch, base_url: str) -> JsonO
     }
 
 
-def archived_at(provider: EmulatedProvider, batch: Batch) -> float | None:
+def archived_at(provider: EmulatedProvider, batch: EmulatedBatch) -> float | None:
     """When the results of an ended batch went, in seconds since the epoch; None while they are kept."""
     kept = provider.switches_of(batch).results_kept
     moment = batch.created + (KEPT if kept is None else kept)
@@ -263,12 +263,12 @@ def _tally(**counts: int) -> JsonObject:
     return {name: counts.get(name, 0) for name in names}
 
 
-def results(provider: EmulatedProvider, batch: Batch) -> bytes:
+def results(provider: EmulatedProvider, batch: EmulatedBatch) -> bytes:
     """The lines of an ended batch: one for each request, whatever it came to."""
     return to_jsonl(_lines(provider, batch), provider.switches_of(batch))
 
 
-def _lines(provider: EmulatedProvider, batch: Batch) -> Iterator[JsonObject]:
+def _lines(provider: EmulatedProvider, batch: EmulatedBatch) -> Iterator[JsonObject]:
     snapshot = provider.snapshot_of(batch)
     if snapshot.phase is Phase.FAILED:
         why = "; ".join(error.message for error in batch.plan.line_errors) or "Invalid request"
@@ -298,7 +298,7 @@ def _errored(error: ApiError) -> JsonObject:
     return {"type": "errored", "error": anthropic_form(error)}
 
 
-def _message(batch: Batch, key: str, cut_off: bool) -> JsonObject:
+def _message(batch: EmulatedBatch, key: str, cut_off: bool) -> JsonObject:
     return {
         "id": "msg_" + derived(f"{batch.id}/{key}", 24),
         "type": "message",

@@ -45,7 +45,7 @@ class RequestOutcome:
 
 
 @dataclass(slots=True)
-class Batch:
+class EmulatedBatch:
     """One batch; all that ever changes is when its cancel was asked for."""
 
     id: str
@@ -133,7 +133,7 @@ _ODD: tuple[Callable[[RequestOutcome], tuple[RequestOutcome, ...]], ...] = (
 class BatchPage:
     """Some batches, and whether older ones follow."""
 
-    batches: tuple[Batch, ...]
+    batches: tuple[EmulatedBatch, ...]
     has_more: bool
 
 
@@ -141,20 +141,20 @@ class BatchIndex:
     """Batches by age. Locked, because tests and the demo seed it from another thread than the server's."""
 
     def __init__(self) -> None:
-        self._by_id: dict[str, Batch] = {}
-        self._order: list[Batch] = []
+        self._by_id: dict[str, EmulatedBatch] = {}
+        self._order: list[EmulatedBatch] = []
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def add(self, batch: Batch) -> None:
+    def add(self, batch: EmulatedBatch) -> None:
         """Put a batch in its place."""
         with self._lock:
             self._by_id[batch.id] = batch
             insort(self._order, batch, key=_age)
 
-    def get(self, batch_id: str) -> Batch | None:
+    def get(self, batch_id: str) -> EmulatedBatch | None:
         """The batch of that id."""
         return self._by_id.get(batch_id)
 
@@ -166,18 +166,18 @@ class BatchIndex:
                 del self._order[self._place(batch)]
             return batch is not None
 
-    def page(self, limit: int, *, after: Batch | None = None) -> BatchPage:
+    def page(self, limit: int, *, after: EmulatedBatch | None = None) -> BatchPage:
         """The `limit` newest batches that are older than `after`."""
         with self._lock:
             end = len(self._order) if after is None else self._place(after)
             start = max(0, end - limit)
             return BatchPage(tuple(reversed(self._order[start:end])), has_more=start > 0)
 
-    def _place(self, batch: Batch) -> int:
+    def _place(self, batch: EmulatedBatch) -> int:
         return bisect_left(self._order, _age(batch), key=_age)
 
 
-def _age(batch: Batch) -> tuple[float, int]:
+def _age(batch: EmulatedBatch) -> tuple[float, int]:
     """The sort key of a batch; the number distinguishes those of the same second."""
     return batch.created, batch.number
 
@@ -209,7 +209,7 @@ class BatchFile:
     """A file that follows from a batch. It may not exist yet: the batch decides when it is asked for."""
 
     id: str
-    batch: Batch
+    batch: EmulatedBatch
     role: Role
 
 

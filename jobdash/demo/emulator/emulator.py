@@ -10,10 +10,10 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from jobdash.demo.emulator.batch import (
-    Batch,
     BatchFile,
     BatchIndex,
     BatchRequests,
+    EmulatedBatch,
     FileStore,
     Role,
     UploadedFile,
@@ -164,10 +164,12 @@ class EmulatedProvider:
             self.account(key).files.add(BatchFile(input_file, batch, Role.INPUT))
         return batch.id
 
-    def create(self, key: str, script: BatchScript, requests: BatchRequests, input_file: str | None) -> Batch:
+    def create(
+        self, key: str, script: BatchScript, requests: BatchRequests, input_file: str | None
+    ) -> EmulatedBatch:
         """A new batch with the requests of that file, or inline ones."""
         created = self.clock.now() if script.created_at is None else script.created_at
-        batch = Batch(
+        batch = EmulatedBatch(
             id=self.traits.batch_prefix + self.ids.word("batch", self.traits.batch_length),
             number=self.ids.number(),
             created=created,
@@ -203,7 +205,7 @@ class EmulatedProvider:
         """Cancel as if it were done elsewhere; False if the batch had ended. KeyError if there is none."""
         return self.ask_cancel(self._known(batch_id, key))
 
-    def ask_cancel(self, batch: Batch) -> bool:
+    def ask_cancel(self, batch: EmulatedBatch) -> bool:
         """Note the first request to cancel; False if the batch had ended before."""
         if self.snapshot_of(batch).phase.terminal:
             return False
@@ -211,24 +213,24 @@ class EmulatedProvider:
             batch.cancelled = self.clock.now()
         return True
 
-    def snapshot_of(self, batch: Batch) -> BatchSnapshot:
+    def snapshot_of(self, batch: EmulatedBatch) -> BatchSnapshot:
         """How a batch looks now."""
         return batch.at(self.clock.now(), self.switches_of(batch), self.speed)
 
-    def expires(self, batch: Batch) -> float:
+    def expires(self, batch: EmulatedBatch) -> float:
         """When a batch's window closes."""
         return self.speed.real(batch.expires, batch.created)
 
-    def switches_of(self, batch: Batch) -> Switches:
+    def switches_of(self, batch: EmulatedBatch) -> Switches:
         """The batch's own switches, else the provider's."""
         return batch.plan.switches if batch.plan.switches is not None else self.switches
 
-    def keeps_partial(self, batch: Batch) -> bool:
+    def keeps_partial(self, batch: EmulatedBatch) -> bool:
         """Whether results survive when this batch is cancelled or expires."""
         chosen = self.switches_of(batch).keep_partial
         return self.traits.keeps_partial if chosen is None else chosen
 
-    def result_file(self, batch: Batch, role: Role) -> str:
+    def result_file(self, batch: EmulatedBatch, role: Role) -> str:
         """The id of a batch's output or error file, whether or not it exists yet."""
         return self.traits.result_file(batch.id, role)
 
@@ -241,7 +243,7 @@ class EmulatedProvider:
         snapshot = self.snapshot_of(file.batch)
         return snapshot.entered[snapshot.phase]
 
-    def _known(self, batch_id: str, key: str | None) -> Batch:
+    def _known(self, batch_id: str, key: str | None) -> EmulatedBatch:
         batch = self.account(key).batches.get(batch_id)
         if batch is None:
             raise KeyError(batch_id)

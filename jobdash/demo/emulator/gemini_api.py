@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
 
-    from jobdash.demo.emulator.batch import Batch
+    from jobdash.demo.emulator.batch import EmulatedBatch
     from jobdash.demo.emulator.emulator import EmulatedAccount, EmulatedProvider
 
 MODELS = ("gemini-x-flash", "gemini-x-pro", "gemini-x-embedding")
@@ -277,7 +277,7 @@ class _Gemini:
             raise ApiError(400, "API key not valid. Please pass a valid API key.", code="API_KEY_INVALID")
         return self._provider.account(key)
 
-    def _batch(self, request: Request) -> Batch:
+    def _batch(self, request: Request) -> EmulatedBatch:
         batch_id = f"batches/{request.path_params['id']}"
         batch = self._account(request).batches.get(batch_id)
         if batch is None:

@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterator
 
-from jobdash.demo.emulator.batch import Batch, BatchFile, RequestOutcome, Role, UploadedFile
+from jobdash.demo.emulator.batch import BatchFile, EmulatedBatch, RequestOutcome, Role, UploadedFile
 from jobdash.demo.emulator.batch_plan import BatchFailure, Phase, Switches
 from jobdash.demo.emulator.emulator import HOUR, EmulatedProvider, derived
 from jobdash.demo.emulator.timeline import BatchSnapshot
@@ -38,14 +38,14 @@ def is_embedding(model: str) -> bool:
     return "embedding" in model
 
 
-def render(batch: Batch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> bytes:
+def render(batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> bytes:
     """The whole file."""
     if role is Role.INPUT:
         return to_jsonl((_request(batch, index) for index in range(batch.requests.count)), Switches())
     return to_jsonl(_results(batch, snapshot, switches), switches)
 
 
-def inline_responses(batch: Batch, snapshot: BatchSnapshot, switches: Switches) -> list[JsonObject]:
+def inline_responses(batch: EmulatedBatch, snapshot: BatchSnapshot, switches: Switches) -> list[JsonObject]:
     """What a batch of inline requests answers, with the metadata that came with each request."""
     metadata = batch.requests.metadata
     responses = []
@@ -58,16 +58,16 @@ def inline_responses(batch: Batch, snapshot: BatchSnapshot, switches: Switches) 
     return responses
 
 
-def _results(batch: Batch, snapshot: BatchSnapshot, switches: Switches) -> Iterator[JsonObject]:
+def _results(batch: EmulatedBatch, snapshot: BatchSnapshot, switches: Switches) -> Iterator[JsonObject]:
     for outcome in batch.answers(snapshot, switches):
         yield {"key": _key(batch, outcome), **_result(batch, outcome, switches)}
 
 
-def _key(batch: Batch, outcome: RequestOutcome) -> str:
+def _key(batch: EmulatedBatch, outcome: RequestOutcome) -> str:
     return outcome.key or batch.requests.id(outcome.index)
 
 
-def _result(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObject:
+def _result(batch: EmulatedBatch, outcome: RequestOutcome, switches: Switches) -> JsonObject:
     if outcome.expired:
         return {"error": {"code": 4, "message": "The batch expired before this request was processed."}}
     if outcome.failure is not None:
@@ -95,7 +95,7 @@ def _status(failure: BatchFailure, *, details: bool) -> JsonObject:
     return status
 
 
-def _request(batch: Batch, index: int) -> JsonObject:
+def _request(batch: EmulatedBatch, index: int) -> JsonObject:
     key = batch.requests.id(index)
     if is_embedding(batch.script.model):
         return {"key": key, "request": {"content": {"parts": [{"text": f"What about {key}?"}]}}}
@@ -103,7 +103,7 @@ def _request(batch: Batch, index: int) -> JsonObject:
     return {"key": key, "request": {"contents": contents}}
 
 
-def operation_json(provider: EmulatedProvider, batch: Batch, *, listed: bool = False) -> JsonObject:
+def operation_json(provider: EmulatedProvider, batch: EmulatedBatch, *, listed: bool = False) -> JsonObject:
     """The operation that a batch is; in a list it has no inline results."""
     snapshot = provider.snapshot_of(batch)
     switches = provider.switches_of(batch)
@@ -163,7 +163,7 @@ def timestamp(moment: float) -> str:
 
 
 def _metadata(
-    provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot, output: JsonObject | None
+    provider: EmulatedProvider, batch: EmulatedBatch, snapshot: BatchSnapshot, output: JsonObject | None
 ) -> JsonObject:
     switches = provider.switches_of(batch)
     metadata: JsonObject = {
@@ -204,7 +204,7 @@ def _stats(snapshot: BatchSnapshot) -> JsonObject:
     return {name: str(count) for name, count in counts.items() if count}
 
 
-def _output(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot) -> JsonObject | None:
+def _output(provider: EmulatedProvider, batch: EmulatedBatch, snapshot: BatchSnapshot) -> JsonObject | None:
     if not _has_output(provider, batch, snapshot):
         return None
     if batch.script.inline:
@@ -213,13 +213,13 @@ def _output(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot) -
     return {"responsesFile": provider.result_file(batch, Role.OUTPUT)}
 
 
-def _has_output(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot) -> bool:
+def _has_output(provider: EmulatedProvider, batch: EmulatedBatch, snapshot: BatchSnapshot) -> bool:
     if snapshot.phase in {Phase.CANCELLED, Phase.EXPIRED}:
         return provider.keeps_partial(batch) and snapshot.processed > 0
     return snapshot.phase is Phase.COMPLETED
 
 
-def _error(batch: Batch, phase: Phase, *, details: bool) -> JsonObject:
+def _error(batch: EmulatedBatch, phase: Phase, *, details: bool) -> JsonObject:
     code, message = _ERRORS[phase]
     reasons = batch.plan.line_errors if phase is Phase.FAILED else ()
     if reasons:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from jobdash.demo.emulator.batch import Batch, BatchFile, BatchRequests, Role, UploadedFile
+from jobdash.demo.emulator.batch import BatchFile, BatchRequests, EmulatedBatch, Role, UploadedFile
 from jobdash.demo.emulator.batch_plan import BatchScript, Ending, LineError, Phase
 from jobdash.demo.emulator.emulator import EmulatedProvider
 from jobdash.demo.emulator.openai_api import OpenAIHandlers, presented_key
@@ -187,7 +187,7 @@ def _page(request: Request) -> tuple[int, int]:
     return int(number), int(size)
 
 
-def job_json(provider: EmulatedProvider, batch: Batch, *, inline: bool = False) -> JsonObject:
+def job_json(provider: EmulatedProvider, batch: EmulatedBatch, *, inline: bool = False) -> JsonObject:
     """The batch object; ``inline``: with the results that it has in itself."""
     snapshot, switches = provider.snapshot_of(batch), provider.switches_of(batch)
     silent = switches.null_counts or snapshot.phase in {Phase.VALIDATING, Phase.FAILED}
@@ -249,7 +249,7 @@ def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> 
     return to_jsonl(_results(provider, batch, file.role), switches)
 
 
-def _results(provider: EmulatedProvider, batch: Batch, role: Role) -> Iterator[JsonObject]:
+def _results(provider: EmulatedProvider, batch: EmulatedBatch, role: Role) -> Iterator[JsonObject]:
     """The answers, or the failures; of what did not get its turn there is neither."""
     switches = provider.switches_of(batch)
     for outcome in batch.answers(provider.snapshot_of(batch), switches):
@@ -261,13 +261,13 @@ def _results(provider: EmulatedProvider, batch: Batch, role: Role) -> Iterator[J
         yield line
 
 
-def _request(batch: Batch, index: int) -> JsonObject:
+def _request(batch: EmulatedBatch, index: int) -> JsonObject:
     key = batch.requests.id(index)
     message = {"role": "user", "content": f"What about {key}?"}
     return {"custom_id": key, "body": {"max_tokens": 100, "messages": [message]}}
 
 
-def _has(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot, role: Role) -> bool:
+def _has(provider: EmulatedProvider, batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role) -> bool:
     """Whether a batch has that file by now."""
     if not snapshot.phase.terminal:
         return False
@@ -276,7 +276,9 @@ def _has(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot, role
     return (snapshot.succeeded if role is Role.OUTPUT else snapshot.failed) > 0
 
 
-def _file_id(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot, role: Role) -> str | None:
+def _file_id(
+    provider: EmulatedProvider, batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role
+) -> str | None:
     if batch.script.inline or not _has(provider, batch, snapshot, role):
         return None
     return provider.result_file(batch, role)
@@ -290,14 +292,14 @@ def _deleted_at(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> i
     return None if kept is None else int(snapshot.entered[snapshot.phase] + kept)
 
 
-def _shown_metadata(batch: Batch) -> JsonObject | None:
+def _shown_metadata(batch: EmulatedBatch) -> JsonObject | None:
     metadata: JsonObject = dict(batch.script.metadata)
     if batch.script.name:
         metadata["name"] = batch.script.name
     return metadata or None
 
 
-def _errors(batch: Batch, snapshot: BatchSnapshot) -> list[JsonObject]:
+def _errors(batch: EmulatedBatch, snapshot: BatchSnapshot) -> list[JsonObject]:
     if snapshot.phase is not Phase.FAILED:
         return []
     messages = [error.message for error in batch.plan.line_errors]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
 
-    from jobdash.demo.emulator.batch import Batch
+    from jobdash.demo.emulator.batch import EmulatedBatch
     from jobdash.demo.emulator.emulator import EmulatedAccount, EmulatedProvider
 
 MAX_REQUESTS = 50_000
@@ -246,7 +246,7 @@ class OpenAIHandlers:
         batch = self._provider.create(self.key(request), script, found.requests, file.id)
         return JSONResponse(self.batch_shown(batch))
 
-    def batch_shown(self, batch: Batch) -> JsonObject:
+    def batch_shown(self, batch: EmulatedBatch) -> JsonObject:
         """The batch object."""
         return batch_json(self._provider, batch)
 
@@ -272,7 +272,7 @@ class OpenAIHandlers:
         )
         return (LineError("token_limit_exceeded", message),)
 
-    def _tokens_of(self, account: EmulatedAccount, batch: Batch) -> int:
+    def _tokens_of(self, account: EmulatedAccount, batch: EmulatedBatch) -> int:
         file = None if batch.input_file is None else account.files.get(batch.input_file)
         content = None if file is None else file_content(self._provider, file)
         # One that is refused takes no room, also while it is validated.
@@ -318,7 +318,7 @@ class OpenAIHandlers:
             raise ApiError(401, f"Incorrect API key provided: {shown}.", code="invalid_api_key")
         return self._provider.account(key)
 
-    def batch(self, request: Request) -> Batch:
+    def batch(self, request: Request) -> EmulatedBatch:
         """The batch of the path, in the key's account."""
         batch_id = request.path_params["id"]
         batch = self.account(request).batches.get(batch_id)

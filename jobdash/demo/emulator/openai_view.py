@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 
-from jobdash.demo.emulator.batch import Batch, BatchFile, RequestOutcome, Role, UploadedFile
+from jobdash.demo.emulator.batch import BatchFile, EmulatedBatch, RequestOutcome, Role, UploadedFile
 from jobdash.demo.emulator.batch_plan import Phase, Switches
 from jobdash.demo.emulator.emulator import EmulatedProvider, derived
 from jobdash.demo.emulator.timeline import BatchSnapshot
@@ -20,21 +20,23 @@ INPUT_TOKENS = 20
 OUTPUT_TOKENS = 30
 
 
-def render(batch: Batch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> bytes:
+def render(batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> bytes:
     """The whole file."""
     if role is Role.INPUT:
         return to_jsonl((_request(batch, index) for index in range(batch.requests.count)), Switches())
     return to_jsonl(_results(batch, snapshot, role, switches), switches)
 
 
-def _results(batch: Batch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> Iterator[JsonObject]:
+def _results(
+    batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role, switches: Switches
+) -> Iterator[JsonObject]:
     for outcome in batch.answers(snapshot, switches):
         answered = outcome.failure is None and not outcome.expired
         if answered == (role is Role.OUTPUT):
             yield result_line(batch, outcome, switches)
 
 
-def result_line(batch: Batch, outcome: RequestOutcome, switches: Switches) -> JsonObject:
+def result_line(batch: EmulatedBatch, outcome: RequestOutcome, switches: Switches) -> JsonObject:
     """The line of one outcome, of either file."""
     custom_id = outcome.key or batch.requests.id(outcome.index)
     response: JsonObject | None = None
@@ -57,7 +59,7 @@ def result_line(batch: Batch, outcome: RequestOutcome, switches: Switches) -> Js
     }
 
 
-def _answer(batch: Batch, custom_id: str, *, cut_off: bool) -> JsonObject:
+def _answer(batch: EmulatedBatch, custom_id: str, *, cut_off: bool) -> JsonObject:
     """A body as the batch's endpoint gives it."""
     common: JsonObject = {"model": batch.script.model, "created": int(batch.created)}
     text = f"An answer to {custom_id}.".ljust(batch.plan.answer_size, ".")
@@ -89,7 +91,7 @@ def _answer(batch: Batch, custom_id: str, *, cut_off: bool) -> JsonObject:
     }
 
 
-def _request(batch: Batch, index: int) -> JsonObject:
+def _request(batch: EmulatedBatch, index: int) -> JsonObject:
     custom_id = batch.requests.id(index)
     question: JsonObject = {"model": batch.script.model}
     if batch.script.endpoint == "/v1/chat/completions":
@@ -99,7 +101,7 @@ def _request(batch: Batch, index: int) -> JsonObject:
     return {"custom_id": custom_id, "method": "POST", "url": batch.script.endpoint, "body": question}
 
 
-def batch_json(provider: EmulatedProvider, batch: Batch) -> JsonObject:
+def batch_json(provider: EmulatedProvider, batch: EmulatedBatch) -> JsonObject:
     """The batch object."""
     snapshot = provider.snapshot_of(batch)
     switches = provider.switches_of(batch)
@@ -174,7 +176,7 @@ def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> 
     return render(file.batch, snapshot, file.role, provider.switches_of(file.batch))
 
 
-def _exists(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot, role: Role) -> bool:
+def _exists(provider: EmulatedProvider, batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role) -> bool:
     """Whether a batch has that file by now."""
     if role is Role.INPUT:
         return True
@@ -186,7 +188,9 @@ def _exists(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot, r
     return snapshot.phase.terminal and (snapshot.failed > 0 or left)
 
 
-def _result_id(provider: EmulatedProvider, batch: Batch, snapshot: BatchSnapshot, role: Role) -> str | None:
+def _result_id(
+    provider: EmulatedProvider, batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role
+) -> str | None:
     if _exists(provider, batch, snapshot, role):
         return provider.result_file(batch, role)
     return None
@@ -215,14 +219,14 @@ def _usage(snapshot: BatchSnapshot) -> JsonObject:
     }
 
 
-def _metadata(batch: Batch) -> JsonObject | None:
+def _metadata(batch: EmulatedBatch) -> JsonObject | None:
     metadata: JsonObject = dict(batch.script.metadata)
     if batch.script.name:
         metadata["name"] = batch.script.name
     return metadata or None
 
 
-def _errors(batch: Batch, snapshot: BatchSnapshot) -> JsonObject | None:
+def _errors(batch: EmulatedBatch, snapshot: BatchSnapshot) -> JsonObject | None:
     if snapshot.phase is not Phase.FAILED:
         return None
     data = [

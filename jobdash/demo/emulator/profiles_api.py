@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
 
-    from jobdash.demo.emulator.batch import Batch
+    from jobdash.demo.emulator.batch import EmulatedBatch
     from jobdash.demo.emulator.emulator import EmulatedAccount, EmulatedProvider
 
 _AZURE_CODES = {"invalid_url": "url_mismatch", "mismatched_model": "model_mismatch"}
@@ -41,7 +41,7 @@ class _Azure(OpenAIHandlers):
     def key(self, request: Request) -> str:
         return azure_key(request)
 
-    def batch_shown(self, batch: Batch) -> JsonObject:
+    def batch_shown(self, batch: EmulatedBatch) -> JsonObject:
         shown = super().batch_shown(batch)
         if isinstance(errors := shown["errors"], dict):
             data = [
@@ -73,7 +73,7 @@ class _Novita(OpenAIHandlers):
 
     windows = ("48h",)
 
-    def batch_shown(self, batch: Batch) -> JsonObject:
+    def batch_shown(self, batch: EmulatedBatch) -> JsonObject:
         shown = super().batch_shown(batch)
         phase = self._provider.snapshot_of(batch).phase
         word = self._provider.switches_of(batch).words.get(phase) or _NOVITA_WORDS.get(phase) or phase.upper()
@@ -132,7 +132,7 @@ class _Together(OpenAIHandlers):
         page = self.account(request).batches.page(ALL)
         return JSONResponse([self.batch_shown(batch) for batch in page.batches] or None)
 
-    def batch_shown(self, batch: Batch) -> JsonObject:
+    def batch_shown(self, batch: EmulatedBatch) -> JsonObject:
         shown, snapshot = super().batch_shown(batch), self._provider.snapshot_of(batch)
         phase = snapshot.phase
         word = Phase.IN_PROGRESS if phase in {Phase.FINALIZING, Phase.CANCELLING} else phase
@@ -198,7 +198,7 @@ class _OpenRouter(OpenAIHandlers):
 
     cancel_batch = create_file = list_files = no_cancel
 
-    def batch_shown(self, batch: Batch) -> JsonObject:
+    def batch_shown(self, batch: EmulatedBatch) -> JsonObject:
         shown, snapshot = super().batch_shown(batch), self._provider.snapshot_of(batch)
         ended = next((shown[name] for name in _ENDED if shown[name] is not None), None)
         kept = ("id", "object", "endpoint", "model", "status", "created_at", "completion_window", "usage")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from jobdash.domain.backends.base import ASKED_LONG_AGO, REMOVE_MEANING, Remark, Verdict, accept_unfinished
 from jobdash.domain.describe.job_text import STARTING, WAITS, stalled, starting, waits_for_script, worker_gone
-from jobdash.domain.items import ENDED, GRACE_S, RETRIED, WorkerProcess, process_ids
+from jobdash.domain.items import ENDED, GRACE_S, RETRIED, ScriptProcess, process_ids
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Note, Plan
 from jobdash.domain.status import LABELS, Status, ended_text
@@ -186,8 +186,8 @@ def left_words(plan: Plan) -> str:
     return f"{done:,} done" + (f", {failed:,} failed" if failed else "") + "; how many are left is not known"
 
 
-def _workers(plan: Plan) -> list[tuple[Decision, WorkerProcess]]:
-    return [(decision, plan.workers.get(decision.job.id, WorkerProcess())) for decision in plan.acting]
+def _workers(plan: Plan) -> list[tuple[Decision, ScriptProcess]]:
+    return [(decision, plan.workers.get(decision.job.id, ScriptProcess())) for decision in plan.acting]
 
 
 def kept(plan: Plan) -> Note:
@@ -204,7 +204,7 @@ def kept(plan: Plan) -> Note:
 
 def _cancel_notes(plan: Plan) -> Iterator[Note]:
     waiting = sum(1 for decision in plan.acting if decision.job.status is Status.PENDING)
-    lost = [plan.workers.get(job_id, WorkerProcess()) for job_id in sorted(plan.lost)]
+    lost = [plan.workers.get(job_id, ScriptProcess()) for job_id in sorted(plan.lost)]
     asked = len(plan.acting) - waiting - len(lost)
     if asked:
         text = f"{asked:,} asked to stop: items under way finish, no new ones start"
@@ -230,7 +230,7 @@ def _force_fail_notes(plan: Plan) -> Iterator[Note]:
 
 def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
     """Yield what happens to the processes of unfinished jobs."""
-    workers = [plan.workers.get(decision.job.id, WorkerProcess()) for decision in decisions]
+    workers = [plan.workers.get(decision.job.id, ScriptProcess()) for decision in decisions]
     alive = [worker for worker in workers if worker.alive]
     if alive and plan.choices.stop_process:
         yield from _stopping(alive)
@@ -246,7 +246,7 @@ def _process(plan: Plan, decisions: tuple[Decision, ...]) -> Iterator[Note]:
         yield Note("Process", ENDED if [*reasons] == [ENDED] else f"fenced only: {'; '.join(reasons)}")
 
 
-def _stopping(alive: list[WorkerProcess]) -> Iterator[Note]:
+def _stopping(alive: list[ScriptProcess]) -> Iterator[Note]:
     suspended = [worker for worker in alive if worker.suspended]
     others = [worker for worker in alive if not worker.suspended]
     if others:
@@ -269,7 +269,7 @@ def _retry_notes(plan: Plan) -> Iterator[Note]:
     yield from _start(plan, [worker for _, worker in workers])
 
 
-def _start(plan: Plan, workers: list[WorkerProcess]) -> Iterator[Note]:
+def _start(plan: Plan, workers: list[ScriptProcess]) -> Iterator[Note]:
     startable = [worker for worker in workers if worker.cannot_start is None]
     if plan.choices.restart and startable:
         if len(startable) == 1:

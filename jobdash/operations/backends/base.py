@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from jobdash.domain.backends.base import BackendRules
-from jobdash.domain.items import WorkerProcess
+from jobdash.domain.items import ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, Plan
 from jobdash.domain.remainder import Remainder
@@ -92,7 +92,7 @@ class Backend(Protocol):
 
     def workers(
         self, browser: Browser, rows: Sequence[JobRow], *, starting: bool
-    ) -> Mapping[int, WorkerProcess]:
+    ) -> Mapping[int, ScriptProcess]:
         """Return, by id, what is known here of the processes that run jobs.
 
         Whether they can be started again is looked at only for ``starting``: a disk may hang.

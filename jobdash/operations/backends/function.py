@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.backends.base import BackendRules
 from jobdash.domain.backends.function import FUNCTION
-from jobdash.domain.items import WorkerProcess
+from jobdash.domain.items import ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Decision, Plan
 from jobdash.operations.backends.base import Backend
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jobdash.operations.context import OperationContext
     from jobdash.operations.job_lookup import Browser
 
-_WORKERS = WorkerProcess(fenced_only="its workers are fenced, not stopped", cannot_start="workers run it")
+_WORKERS = ScriptProcess(fenced_only="its workers are fenced, not stopped", cannot_start="workers run it")
 
 
 class FunctionBackend(ScriptBackend):
@@ -34,7 +34,7 @@ class FunctionBackend(ScriptBackend):
 
     def workers(
         self, browser: Browser, rows: Sequence[JobRow], *, starting: bool
-    ) -> Mapping[int, WorkerProcess]:
+    ) -> Mapping[int, ScriptProcess]:
         """Return that no process of this computer can be stopped or started for them."""
         del browser, starting
         return dict.fromkeys((row.id for row in rows), _WORKERS)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.backends.base import BackendRules
 from jobdash.domain.backends.provider_batch import PROVIDER_BATCH
-from jobdash.domain.items import WorkerProcess
+from jobdash.domain.items import ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Decision, Plan
 from jobdash.domain.remainder import Remainder
@@ -51,7 +51,7 @@ class ProviderBatchBackend:
 
     def workers(
         self, browser: Browser, rows: Sequence[JobRow], *, starting: bool
-    ) -> Mapping[int, WorkerProcess]:
+    ) -> Mapping[int, ScriptProcess]:
         """Return nothing: no process here runs a batch."""
         del browser, rows, starting
         return {}

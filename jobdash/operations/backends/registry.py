@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from jobdash.domain.backends.base import BackendRules
 from jobdash.domain.backends.registry import grouped, rules_of
-from jobdash.domain.items import WorkerProcess
+from jobdash.domain.items import ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.remainder import Remainder
 
@@ -27,9 +27,9 @@ def backend(rules: BackendRules) -> Backend:
     return cast("Backend", import_module(f"{__package__}.{rules.name}").BACKEND)
 
 
-def workers(browser: Browser, rows: Iterable[JobRow], *, starting: bool = True) -> dict[int, WorkerProcess]:
+def workers(browser: Browser, rows: Iterable[JobRow], *, starting: bool = True) -> dict[int, ScriptProcess]:
     """Return, by id, what is known here of the processes behind jobs of every backend."""
-    found: dict[int, WorkerProcess] = {}
+    found: dict[int, ScriptProcess] = {}
     for rules, own in grouped(rows):
         found |= backend(rules).workers(browser, own, starting=starting)
     return found

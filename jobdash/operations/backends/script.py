@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.backends.base import BackendRules
 from jobdash.domain.backends.script import SCRIPT
-from jobdash.domain.items import WorkerProcess
+from jobdash.domain.items import ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Decision, Plan
 from jobdash.domain.remainder import Remainder
@@ -48,7 +48,7 @@ class ScriptBackend:
 
     def workers(
         self, browser: Browser, rows: Sequence[JobRow], *, starting: bool
-    ) -> Mapping[int, WorkerProcess]:
+    ) -> Mapping[int, ScriptProcess]:
         """Return, by id, what is known here of the scripts of the first of some jobs."""
         return workers(browser, [row.id for row in islice(rows, MOST_LOOKED_AT)], starting=starting)
 

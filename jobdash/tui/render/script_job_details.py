@@ -9,7 +9,7 @@ from pathlib import Path
 from jobdash.domain.describe import job_text
 from jobdash.domain.failures import FailureGroup
 from jobdash.domain.fields import Face, fields_of
-from jobdash.domain.items import Attempt, ItemErrors, WorkerProcess
+from jobdash.domain.items import Attempt, ItemErrors, ScriptProcess
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean
 from jobdash.domain.time import short_span
@@ -43,7 +43,7 @@ class ScriptView:
         self._database = database
         self._attempts: tuple[Attempt, ...] = ()
         """Newest first."""
-        self._worker = WorkerProcess()
+        self._worker = ScriptProcess()
         self._errors: tuple[int, ItemErrors] = (-1, _NO_ERRORS)
         """The errors of its items, with the revision that they are of."""
         self.unit, self.keyed = "items", True
@@ -193,13 +193,13 @@ def _counts(row: JobRow) -> str:
     return " · ".join(f"{name} {value:,}" for name, value in parts if value is not None) or "—"
 
 
-def _holder(row: JobRow, worker: WorkerProcess, now: int) -> list[tuple[str, str]]:
+def _holder(row: JobRow, worker: ScriptProcess, now: int) -> list[tuple[str, str]]:
     if row.function is not None:
         return [("its workers", _lease(row, now))]
     return [("worker", _worker(worker)), ("its script", _lease(row, now))]
 
 
-def _worker(worker: WorkerProcess) -> str:
+def _worker(worker: ScriptProcess) -> str:
     if worker.pid is None:
         return "no process runs it"
     if worker.alive:
