@@ -31,12 +31,25 @@ class _Postgres:
         self._connection.close()
 
 
+def _connect_file(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, timeout=20, check_same_thread=False)
+
+
 @contextmanager
 def other_program(store: StoreLocation) -> Iterator[Program]:
     """Open a store without jobdash; each statement is committed at once."""
-    made = sqlite3.connect(store, isolation_level=None) if isinstance(store, Path) else _Postgres(store)
+    made = _connect_file(store) if isinstance(store, Path) else _Postgres(store)
     with closing(made):
         yield made
+
+
+def hold(program: Program, store: StoreLocation) -> None:
+    """Keep all others from writing jobs, until ``COMMIT``."""
+    if isinstance(store, Path):
+        program.execute("BEGIN IMMEDIATE")
+    else:
+        program.execute("BEGIN")
+        program.execute("LOCK TABLE job IN EXCLUSIVE MODE")
 
 
 @contextmanager

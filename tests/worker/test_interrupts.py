@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
+from shared.other_program import hold, other_program
 from worker_kit import Scripts, Seen, until
 
 from jobdash import track
 from jobdash.store.leases import Lease
+from jobdash.store.location import StoreLocation
 
 # A notebook: the process goes on behind whatever ends a cell.
-pytestmark = pytest.mark.sqlite_only
-
-
 NOTEBOOK = """
 def cell(resume):
     try:
@@ -36,13 +33,15 @@ cell("always")
 """
 
 
-def test_a_second_interrupt_waits_for_the_end_to_be_written(scripts: Scripts, seen: Seen, path: Path) -> None:
+def test_a_second_interrupt_waits_for_the_end_to_be_written(
+    scripts: Scripts, seen: Seen, path: StoreLocation
+) -> None:
     script = scripts.start(NOTEBOOK)
     script.wait_for("at 2")
     script.send(signal.SIGINT)
     until(lambda: seen.counts("cell")[0] == "cancelling", "the cancel shows")
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=20)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with other_program(path) as other:
+        hold(other, path)
         script.go_on()
         script.wait_for("leaving")
         for _ in range(3):
@@ -99,6 +98,7 @@ def test_an_end_that_was_interrupted_is_written_at_the_end_of_the_script(
     assert seen.counts("only")[0] == "cancelled"
 
 
+@pytest.mark.sqlite_only
 def test_an_end_is_not_written_into_a_store_that_was_replaced(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

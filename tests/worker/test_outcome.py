@@ -7,22 +7,21 @@ import gc
 import io
 import os
 import signal
-import sqlite3
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 from shared.deadlines import joined
+from shared.other_program import Program, hold, other_program
 from worker_kit import Scripts, Seen, until
 
 from jobdash import JobCancelled, LeaseLost, track
 from jobdash.store.dialects import sqlite
 from jobdash.store.leases import Lease
+from jobdash.store.location import StoreLocation
 from jobdash.worker import job as jobs
 from jobdash.worker import process, store_connection
 
@@ -62,8 +61,9 @@ def test_a_key_that_raises_at_the_end_does_not_keep_the_job_from_ending(
     assert seen.counts("raises")[0] == "failed"
 
 
-@pytest.mark.sqlite_only
-async def test_a_task_that_is_cancelled_while_it_claims_leaves_no_job_running(path: Path, seen: Seen) -> None:
+async def test_a_task_that_is_cancelled_while_it_claims_leaves_no_job_running(
+    path: StoreLocation, seen: Seen
+) -> None:
     async def plain() -> None:
         async for _ in track(range(5), "claiming"):
             pass
@@ -73,8 +73,8 @@ async def test_a_task_that_is_cancelled_while_it_claims_leaves_no_job_running(pa
             pass
 
     for work in (plain, items):
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
+        with other_program(path) as other:
+            hold(other, path)
             task = asyncio.create_task(work())
             await asyncio.to_thread(until, lambda: process.live)
             task.cancel()
@@ -86,21 +86,20 @@ async def test_a_task_that_is_cancelled_while_it_claims_leaves_no_job_running(pa
         assert seen.job("claiming")["owner"] is None
 
 
-@pytest.mark.sqlite_only
 async def test_a_task_that_is_cancelled_while_the_total_is_kept_leaves_no_job_running(
-    path: Path, seen: Seen
+    path: StoreLocation, seen: Seen
 ) -> None:
-    async def numbers(other: sqlite3.Connection) -> AsyncIterator[int]:
+    async def numbers(other: Program) -> AsyncIterator[int]:
         yield 1
-        other.execute("BEGIN IMMEDIATE")
+        hold(other, path)
         ended.set()
 
-    async def loop(other: sqlite3.Connection) -> None:
+    async def loop(other: Program) -> None:
         async for _ in track(numbers(other), "total"):
             pass
 
     ended = asyncio.Event()
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with other_program(path) as other:
         task = asyncio.create_task(loop(other))
         await ended.wait()
         (run,) = process.live
@@ -115,11 +114,10 @@ async def test_a_task_that_is_cancelled_while_the_total_is_kept_leaves_no_job_ru
     assert seen.job("total")["owner"] is None
 
 
-@pytest.mark.sqlite_only
-def test_a_total_that_is_interrupted_leaves_no_job_running(path: Path, seen: Seen) -> None:
-    def numbers(other: sqlite3.Connection) -> Iterator[int]:
+def test_a_total_that_is_interrupted_leaves_no_job_running(path: StoreLocation, seen: Seen) -> None:
+    def numbers(other: Program) -> Iterator[int]:
         yield 1
-        other.execute("BEGIN IMMEDIATE")
+        hold(other, path)
 
     def press_twice() -> None:
         (run,) = process.live
@@ -129,7 +127,7 @@ def test_a_total_that_is_interrupted_leaves_no_job_running(path: Path, seen: See
         os.kill(os.getpid(), signal.SIGINT)
         other.execute("COMMIT")
 
-    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+    with other_program(path) as other:
         loop = iter(track(numbers(other), "total"))
         next(loop)
         person = threading.Thread(target=press_twice)
@@ -137,7 +135,9 @@ def test_a_total_that_is_interrupted_leaves_no_job_running(path: Path, seen: See
         with pytest.raises(KeyboardInterrupt):
             next(loop)
         joined(person)
-    assert seen.counts("total") == ("cancelled", None, 1, 0)
+    status, total, succeeded, _ = seen.counts("total")
+    assert (status, succeeded) == ("cancelled", 1)
+    assert total in {None, 1}, "it may have been written in time"
 
 
 def keepers() -> list[threading.Thread]:

@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 from worker_kit import Scripts, Seen, until
 
-pytestmark = pytest.mark.sqlite_only
-
 PLAIN = """
     for number in jobdash.track(range(100), "plain"):
         print("at", number, flush=True)
@@ -49,6 +47,7 @@ def test_a_cancel_from_elsewhere_ends_a_plain_loop_with_130(scripts: Scripts, se
     assert seen.attempts("plain") == [(1, f"cancelled at {done} of 100")]
 
 
+@pytest.mark.sqlite_only  # on a server a script is told a quarter of a second later
 @pytest.mark.parametrize("on_cancel", ["exit", "continue"])
 def test_a_cancel_from_elsewhere_ends_the_block_and_the_script(
     on_cancel: str, scripts: Scripts, seen: Seen
@@ -192,6 +191,7 @@ def test_a_removed_job_ends_its_script_with_one_line_and_75(scripts: Scripts, se
 def test_a_failed_job_names_who_failed_it(scripts: Scripts, seen: Seen) -> None:  # E-1 E-3 E-8
     script = scripts.start(KEYED)
     script.wait_for("at 24")
+    until(lambda: seen.counts("keyed")[2] == 24, "what is written behind an item")
     seen.force_fail("keyed")
     script.go_on()
     code, err = script.finish()
@@ -203,6 +203,7 @@ def test_a_failed_job_names_who_failed_it(scripts: Scripts, seen: Seen) -> None:
 def test_a_job_that_was_taken_over_names_the_process(scripts: Scripts, seen: Seen) -> None:
     old = scripts.start(KEYED)
     old.wait_for("at 24")
+    until(lambda: seen.counts("keyed")[2] == 24, "what is written behind an item")
     old.send(signal.SIGSTOP)
     seen.ask("UPDATE job SET lease_until = 1")
     new = scripts.start(KEYED)
@@ -222,6 +223,7 @@ def test_a_job_that_was_taken_over_names_the_process(scripts: Scripts, seen: See
 def test_after_a_crash_the_next_run_goes_on_at_once(scripts: Scripts, seen: Seen) -> None:
     script = scripts.start(KEYED)
     script.wait_for("at 24")
+    until(lambda: seen.counts("keyed")[2] == 24, "what is written behind an item")
     script.process.kill()
     script.finish()
     assert seen.counts("keyed") == ("in_progress", 100, 24, 0)
@@ -356,6 +358,7 @@ def test_sys_exit_in_a_block_is_no_success(scripts: Scripts, seen: Seen) -> None
         assert seen.counts(f"exits {status}") == (word, 9, 0, 0)
 
 
+@pytest.mark.sqlite_only
 def test_a_forked_child_sees_the_cancel_and_writes_nothing(scripts: Scripts, seen: Seen) -> None:
     script = scripts.start(
         """
@@ -432,6 +435,7 @@ def test_a_forked_child_gets_the_end_of_the_job(
     assert script.out[1:] == [line]
 
 
+@pytest.mark.sqlite_only
 def test_a_forked_child_that_finds_no_store_goes_on(scripts: Scripts, path: Path) -> None:
     code, _, out = scripts.run(
         f"""
@@ -483,6 +487,7 @@ def test_the_command_line_is_kept_where_it_starts_the_script_again(scripts: Scri
 HEAVY = {"sqlmodel", "sqlalchemy", "pydantic", "textual", "openai", "google", "click", "alembic", "rich"}
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize("loop", ["for x in jobdash.track([1], 'lean'): pass", KEYED])
 def test_a_script_loads_neither_database_toolkit_nor_sdk(scripts: Scripts, loop: str) -> None:
     loop = textwrap.dedent(loop).replace("== 24", "== -1")

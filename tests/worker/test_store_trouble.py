@@ -21,8 +21,6 @@ from jobdash.store.leases import Lease
 from jobdash.worker import job_run as runs
 from jobdash.worker import process, recorder, store_connection
 
-pytestmark = pytest.mark.sqlite_only
-
 
 def did_all(name: str, count: int = 5) -> list[int]:
     did = []
@@ -34,6 +32,7 @@ def did_all(name: str, count: int = 5) -> list[int]:
     return did
 
 
+@pytest.mark.sqlite_only
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -66,6 +65,7 @@ def test_what_is_no_store_is_reported_once_and_the_loop_runs_on(
     assert did_all("keyed") == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.sqlite_only
 def test_an_older_store_is_not_upgraded_in_a_users_process(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +81,7 @@ def test_a_newer_store_that_has_the_columns_is_written(path: Path, seen: Seen) -
     assert seen.counts("x") == ("completed", 5, 5, 0)
 
 
+@pytest.mark.sqlite_only
 def test_a_store_is_made_where_there_is_none(path: Path, tmp_path: Path) -> None:
     new = tmp_path / "new" / "jobs.db"
     assert list(track([1], "x", db=new)) == [1]
@@ -116,6 +117,7 @@ def test_an_account_without_a_provider_is_nothing_to_a_script(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.sqlite_only
 def test_a_store_that_is_deleted_meanwhile_is_reported(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -131,6 +133,7 @@ def test_a_store_that_is_deleted_meanwhile_is_reported(
     assert capsys.readouterr().err.count("was deleted, moved or replaced") == 1
 
 
+@pytest.mark.sqlite_only
 def test_a_store_that_turns_read_only_is_reported_once(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,6 +148,7 @@ def test_a_store_that_turns_read_only_is_reported_once(
     assert capsys.readouterr().err.count("The loop runs on") == 1
 
 
+@pytest.mark.sqlite_only
 def test_what_a_busy_store_did_not_take_goes_with_the_next(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +169,7 @@ def test_what_a_busy_store_did_not_take_goes_with_the_next(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.sqlite_only
 def test_a_store_that_stays_busy_is_reported_once_and_the_last_flush_gives_up(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +189,7 @@ def test_a_store_that_stays_busy_is_reported_once_and_the_last_flush_gives_up(
     assert err.count("How the job ended is not recorded") == 1
 
 
+@pytest.mark.sqlite_only
 def test_a_full_disk_is_reported_at_once_and_tried_again(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -292,6 +298,7 @@ def test_what_is_known_of_items_is_waited_for(
     assert found == ["ok"]
 
 
+@pytest.mark.sqlite_only
 def test_items_do_not_wait_while_the_store_is_in_trouble(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -313,6 +320,7 @@ def test_items_do_not_wait_while_the_store_is_in_trouble(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.sqlite_only
 def test_a_store_that_is_only_busy_is_never_given_up(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-import sqlite3
 import threading
 import traceback
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
+from shared.other_program import Program, hold, other_program
 from worker_kit import Seen, until
 
 import jobdash
 from jobdash import Job, JobCancelled, LeaseLost, TooManyErrors, track
+from jobdash.store.location import StoreLocation
 from jobdash.worker import process
 
 CONTINUED: dict[str, Any] = {"resume": "always", "on_cancel": "continue"}
@@ -149,7 +148,6 @@ def test_items_are_kept_by_their_keys(seen: Seen) -> None:  # D-1 D-4
     ]
 
 
-@pytest.mark.sqlite_only
 def test_unprocessed_items_stand_there_from_the_start(
     seen: Seen,
 ) -> None:  # C-13: the list of unprocessed items
@@ -157,6 +155,7 @@ def test_unprocessed_items_stand_there_from_the_start(
         loop = iter(job)
         with next(loop):
             pass
+        until(lambda: seen.counts("seeded")[2] == 1, "what is written behind an item")
         assert seen.items("seeded") == {"0": "ok", "1": "waiting", "2": "waiting"}
         assert seen.counts("seeded") == ("in_progress", 3, 1, 0)
     assert seen.attempts("seeded") == [(1, "loop left at 1 of 3")]
@@ -412,15 +411,16 @@ async def test_an_asynchronous_loop_that_is_cancelled_or_fails_reports_it(seen: 
     assert seen.counts("a plain cancelled") == ("cancelled", 5, 1, 0)
 
 
-@pytest.mark.sqlite_only
-async def test_an_asynchronous_loop_that_is_left_does_not_hold_up_the_others(path: Path, seen: Seen) -> None:
-    async def leave(other: sqlite3.Connection) -> None:
+async def test_an_asynchronous_loop_that_is_left_does_not_hold_up_the_others(
+    path: StoreLocation, seen: Seen
+) -> None:
+    async def leave(other: Program) -> None:
         async for number in track(range(9), "a left"):
             if number == 4:
-                other.execute("BEGIN IMMEDIATE")
+                hold(other, path)
                 break
 
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with other_program(path) as other:
         await leave(other)
         (run,) = process.live
         await asyncio.to_thread(until, lambda: run._end_as is not None, "the end begins")
