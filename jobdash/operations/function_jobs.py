@@ -106,7 +106,6 @@ def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, drain)
-    report(f"runs {', '.join(sorted(functions))}; {chosen.concurrency:,} at once; Ctrl-C ends it")
     left = pool.run()
     if left:
         report(f"ends with {quantity(left, 'item')} still running: other workers do them again")

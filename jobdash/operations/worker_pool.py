@@ -94,7 +94,10 @@ class WorkerPool:
         location = self._options.location
         file = identity(location)
         with closing(open_for_worker(location)) as connection:
-            self._engine.start(self._handle, self._options.concurrency)
+            concurrency = self._options.concurrency
+            self._engine.start(self._handle, concurrency)
+            names = ", ".join(sorted(self._options.functions))
+            self._report(f"runs {names}; {concurrency:,} at once; Ctrl-C ends it")
             try:
                 while not self._draining.is_set():
                     refuse_replaced(location, file)

@@ -14,7 +14,7 @@ from kit.part_world import PartWorld
 
 ITEMS, ITEM_S, FEW, LONG_ITEM_S = 30, 0.02, 4, 0.15
 LEASE = "0.1s"
-ENDS_WITHIN_S = 1.0
+ENDS_WITHIN_S = 3.0
 ACTS = ("cancel", "force-fail", "remove", "retry", "takeover")
 STATUS = {"cancel": "cancelled", "force-fail": "failed", "remove": "cancelled", "retry": "pending"}
 _LOST = {

@@ -123,9 +123,10 @@ def test_a_server_that_is_restarted_twenty_times_loses_nothing(engine: str) -> N
 
 def restarted(made: Site, times: int, workers: int, dashboards: int) -> None:
     hosts = made.hosts
-    hosts.submit(parts=4 * workers)
     for _ in range(workers):
         hosts.begin()
+    hosts.until(lambda: hosts.logs().count("runs witnessed:witnessed") == workers)
+    hosts.submit(parts=4 * workers)
     for _ in range(dashboards):
         made.dashboards.append(Dashboard(str(hosts.location.url), hosts.folder))  # type: ignore[union-attr]
     for dashboard in made.dashboards:
@@ -141,4 +142,4 @@ def restarted(made: Site, times: int, workers: int, dashboards: int) -> None:
         dashboard.until_gone(AWAY)
         dashboard.until_shown("witnessed", "partial", f"{hosts.items:,}")
         assert dashboard.quit() == 0
-    assert set(hosts.end()) == {0}
+    assert set(hosts.end()) == {0}, hosts.logs()
