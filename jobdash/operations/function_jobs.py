@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import BinaryIO
@@ -17,10 +18,12 @@ from urllib.parse import unquote
 from jobdash.config.settings import WorkerSettings
 from jobdash.domain.text import clean, quantity
 from jobdash.engines.base import EngineSettings, load_engine
-from jobdash.errors import ConfigError, UsageError
+from jobdash.errors import ConfigError, StoreError, UsageError
 from jobdash.operations.worker_pool import PoolOptions, WorkerPool, worker_name
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.location import PostgresLocation, StoreLocation
+from jobdash.store.owner import current_owner
+from jobdash.store.parts import leave_parts
 from jobdash.worker import settings
 from jobdash.worker.functions import load_functions, submit_to
 
@@ -108,6 +111,8 @@ def serve(
         signal.signal(number, drain)
     left = pool.run()
     if left:
+        with suppress(StoreError), closing(open_for_worker(location)) as connection:
+            leave_parts(connection, current_owner())
         report(f"ends with {quantity(left, 'item')} still running: other workers do them again")
         sys.stderr.flush()
         os._exit(0)  # the threads would be waited for

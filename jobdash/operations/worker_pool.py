@@ -57,6 +57,27 @@ class _Running:
     count: int = 0
     jobs: set[str] = field(default_factory=set)
     """The public ids of jobs whose keys the engine may keep."""
+    alone: bool = False
+    """The one part under way is to be done alone."""
+
+    def begin(self) -> bool:
+        """Count a call; False when none is to begin beside the one that runs."""
+        with self.lock:
+            if not self.alone:
+                self.count += 1
+            return not self.alone
+
+    def end(self) -> None:
+        """Count a call less."""
+        with self.lock:
+            self.count -= 1
+            self.alone = False
+
+    def be_alone(self) -> bool:
+        """Let no other call begin beside the one that runs; False when there are some."""
+        with self.lock:
+            self.alone = self.alone or self.count == 1
+            return self.alone
 
 
 class WorkerPool:
@@ -188,21 +209,23 @@ class WorkerPool:
         """
         if not self._room.acquire(blocking=False):
             return
-        key = PartKey.read(text)
-        with self._running.lock:
-            self._running.count += 1
-            if key is not None:
+        if not self._running.begin():
+            self._room.release()
+            return
+        if (key := PartKey.read(text)) is not None:
+            with self._running.lock:
                 self._running.jobs.add(key.public_id)
         try:
-            options = self._options
-            self._log(run_part(text, options.functions, options.location, options.lease_ms, self._draining))
+            options, alone = self._options, self._running.be_alone
+            self._log(
+                run_part(text, options.functions, options.location, options.lease_ms, self._draining, alone)
+            )
         except StoreError as error:
             self._report_trouble(error)
         except Exception as error:  # noqa: BLE001 - an engine would keep its text, and its traceback
             self._report(f"a part ended by an error of jobdash itself: {type(error).__name__}: {error}")
         finally:
-            with self._running.lock:
-                self._running.count -= 1
+            self._running.end()
             self._room.release()
 
     def _log(self, done: PartReport) -> None:

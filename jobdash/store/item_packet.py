@@ -50,7 +50,7 @@ WRITE_PART_ITEMS = WRITE_ITEMS.replace(
     "\nWITH given AS",
     """
 WITH part_held AS (
-  UPDATE part SET lease_until = now_ms() + :lease
+  UPDATE part SET lease_until = now_ms() + :lease, lost = 0
   WHERE job_id = :job AND number = :number AND fence = :part_fence AND owner IS NOT NULL
   RETURNING number
 ), given AS""",

@@ -22,6 +22,7 @@ _RENEW_PART = (
     "UPDATE part SET lease_until = now_ms() + ? WHERE job_id = ? AND number = ? AND fence = ?"
     " AND owner IS NOT NULL RETURNING number"
 )
+_RENEW_BY_ITEM = _RENEW_PART.replace("SET ", "SET lost = 0, ")
 _HAS_PART = "SELECT owner FROM part WHERE job_id = ? AND number = ? AND fence = ? AND owner IS NOT NULL"
 _END_PART = (
     "UPDATE part SET done_at = CASE WHEN ? = 1 THEN now_ms() END, owner = NULL, lease_until = NULL"
@@ -121,7 +122,7 @@ class PartLease(Lease):
 
     def _add(self, succeeded: int, failed: int) -> str | None:
         status = super()._add(succeeded, failed)
-        return status if status is not None and self._renewed() else None
+        return status if status is not None and self._renewed(_RENEW_BY_ITEM) else None
 
     def _packet(self) -> tuple[str, dict[str, Any]]:
         from jobdash.store.item_packet import WRITE_PART_ITEMS
@@ -137,10 +138,10 @@ class PartLease(Lease):
                 raise self.refusal()
         return status
 
-    def _renewed(self) -> bool:
+    def _renewed(self, statement: str = _RENEW_PART) -> bool:
         place = self._place
         values = (self._lease_ms, place.job_id, place.number, place.part_fence)
-        return bool(self._connection.execute(_RENEW_PART, values).fetchall())
+        return bool(self._connection.execute(statement, values).fetchall())
 
     def status(self) -> str:
         """Return the job's status as long as the part is this worker's."""

@@ -9,7 +9,7 @@ DB-API only: this runs in a worker, which loads a person's module and nothing of
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from jobdash.domain.provider_info import LOCAL
@@ -22,6 +22,10 @@ from jobdash.store.owner import Owner
 from jobdash.store.part_lease import OWNER, PartLease, PartPlace
 from jobdash.store.sanitize import distinct, public_id, stored, stored_named
 
+MOST_LOST = 3
+"""An item at which so many workers in a row were lost is given up: it would end all workers one by one."""
+_ALONE_FROM = MOST_LOST - 1
+"""A part that has cost so many is done alone by its worker, so that the next loss is its own item's doing."""
 _OPEN_TABS = (Tab.RUNNING.number, Tab.PENDING.number)
 
 _INSERT = (
@@ -45,7 +49,7 @@ _DUE = (
     "SELECT job.public_id, job.fence, part.number, part.fence FROM job JOIN part ON part.job_id = job.id"
     f" WHERE job.function IN ({{functions}}) AND job.tab IN ({placeholders(_OPEN_TABS)})"
     " AND part.done_at IS NULL AND (part.owner IS NULL OR part.lease_until < now_ms())"
-    " ORDER BY job.id, part.number LIMIT ?"
+    f" ORDER BY CASE WHEN part.lost < {_ALONE_FROM} THEN 0 ELSE 1 END, job.id, part.number LIMIT ?"
 )
 _OPEN = (
     "SELECT 1 FROM job JOIN part ON part.job_id = job.id WHERE job.function IN ({functions})"
@@ -58,12 +62,15 @@ _JOB = (
     " WHERE public_id = ? AND fence = ? AND removed_at IS NULL AND status IN ('pending', 'in_progress')"
 )
 _PART = (
-    "SELECT first, behind, owner, lease_until FROM part"
+    "SELECT first, behind, owner, lease_until, lost FROM part"
     " WHERE job_id = ? AND number = ? AND fence = ? AND done_at IS NULL"
 )
 _CLAIM_PART = (
-    "UPDATE part SET fence = fence + 1, owner = ?, lease_until = now_ms() + ?"
+    "UPDATE part SET fence = fence + 1, lost = ?, owner = ?, lease_until = now_ms() + ?"
     " WHERE job_id = ? AND number = ? RETURNING fence"
+)
+_LEAVE = (
+    "UPDATE part SET lost = lost - 1, lease_until = now_ms() - 1 WHERE owner = ? AND lease_until >= now_ms()"
 )
 _HOLD_JOB = (
     "UPDATE job SET remote_status = 'in_progress', raw_status = 'in_progress', owner = ?,"
@@ -79,7 +86,7 @@ _ATTEMPT = (
 )
 _HAS_ATTEMPT = "SELECT 1 FROM attempt WHERE job_id = ? AND fence = ?"
 _REOPEN = (
-    "UPDATE part SET done_at = NULL, owner = NULL, lease_until = NULL WHERE job_id = ? AND EXISTS"
+    "UPDATE part SET done_at = NULL, owner = NULL, lease_until = NULL, lost = 0 WHERE job_id = ? AND EXISTS"
     " (SELECT 1 FROM item WHERE item.job_id = part.job_id AND item.seq >= part.first"
     " AND item.seq < part.behind AND item.outcome = 'waiting')"
 )
@@ -144,6 +151,8 @@ class ClaimedPart(NamedTuple):
     name: str
     function: str
     number: int
+    lost: int
+    """How many workers in a row were lost at it in front of this one."""
 
 
 def insert_job(connection: Connection, job: NewFunctionJob) -> str:
@@ -183,7 +192,10 @@ def _runs(items: int, parts: int) -> Iterable[tuple[int, int]]:
 
 
 def due(connection: Connection, functions: Sequence[str], limit: int) -> list[PartKey]:
-    """Return the parts of these functions that no worker holds, the oldest job's first."""
+    """Return the parts of these functions that no worker holds, the oldest job's first.
+
+    Those that are to be done alone come last: by then their worker has nothing else to do.
+    """
     found: list[PartKey] = []
     for some in chunks(functions):
         query = _DUE.format(functions=placeholders(some))
@@ -226,10 +238,12 @@ def claim_part(
     actor: str,
     lease_ms: int,
     functions: Container[str],
+    alone: Callable[[], bool] = lambda: True,
 ) -> ClaimedPart | None:
     """Take the lease of a part; None when the key is of no claim any more: done, held, or shut out.
 
-    None, too, for a part of none of these ``functions``, which is left as it is.
+    None, too, for a part of none of these ``functions``, which is left as it is, and for one at which workers
+    were lost when ``alone`` says that this one does other parts as well.
     """
     with transaction(connection):
         job = connection.execute(_JOB, (key.public_id, key.fence)).fetchone()
@@ -242,19 +256,29 @@ def claim_part(
         (now,) = connection.execute("SELECT now_ms()").fetchone()
         if part is None or is_held_by(part[2], part[3], now):
             return None
-        first, behind, _, _ = part
+        first, behind, before, _, lost = part
+        lost += before is not None  # who gives a part back is no owner any more
+        if lost >= _ALONE_FROM and not alone():
+            return None
         encoded = owner.encode()
         begins = not connection.execute(_HAS_ATTEMPT, (job_id, key.fence)).fetchone()
         # The job's row first, as in every write of a worker: two that wait for each other would deadlock.
         connection.execute(_HOLD_JOB, (OWNER, lease_ms, job_id))
-        ((fence,),) = connection.execute(_CLAIM_PART, (encoded, lease_ms, job_id, key.number)).fetchall()
+        values = (lost, encoded, lease_ms, job_id, key.number)
+        ((fence,),) = connection.execute(_CLAIM_PART, values).fetchall()
         if begins:
             connection.execute(_BEGIN_ATTEMPT, (job_id,))
             connection.execute(_ATTEMPT, (job_id, key.fence, attempt, encoded, stored(actor)))
             add_event(connection, job_id, actor, "start", "in_progress", f"attempt {attempt}")
     place = PartPlace(job_id, key.fence, key.number, fence, first, behind)
     lease = PartLease(connection, place, attempt, lease_ms, actor)
-    return ClaimedPart(lease, job_id, key.fence, key.public_id, name, function, key.number)
+    return ClaimedPart(lease, job_id, key.fence, key.public_id, name, function, key.number, lost)
+
+
+def leave_parts(connection: Connection, owner: Owner) -> None:
+    """Let others take at once what a worker holds that ends by itself: it does not count as lost."""
+    with transaction(connection):
+        connection.execute(_LEAVE, (owner.encode(),))
 
 
 def reopen(connection: Connection, job_id: int) -> None:

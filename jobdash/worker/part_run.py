@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
+from jobdash.domain.text import clean
 from jobdash.errors import StoreAway, StoreBusy, StoreFull
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.dialects.base import BUSY_TIMEOUT_MS
@@ -15,7 +16,7 @@ from jobdash.store.leases import ItemWrite, LeaseRefused
 from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.part_lease import PartItem, PartLease
-from jobdash.store.parts import ClaimedPart, PartKey, claim_part
+from jobdash.store.parts import MOST_LOST, ClaimedPart, PartKey, claim_part
 from jobdash.worker import script
 from jobdash.worker.cancellation import Token
 from jobdash.worker.exceptions import JobCancelled
@@ -29,6 +30,12 @@ T = TypeVar("T")
 
 _AWAY_S = 1.0
 """Seconds between two tries while the store does not answer, or its disk is full."""
+
+
+LOST_WORDS = (
+    f"{MOST_LOST} workers in a row were lost at it (killed, out of memory, or cut off); only a retry does it"
+    " again"
+)
 
 
 class PartEnd(StrEnum):
@@ -63,9 +70,14 @@ class PartRecorder(Recorder):
         self._draining = draining
 
     def claim(
-        self, location: StoreLocation, key: PartKey, lease_ms: int, functions: Container[str]
+        self,
+        location: StoreLocation,
+        key: PartKey,
+        lease_ms: int,
+        functions: Container[str],
+        alone: Callable[[], bool],
     ) -> ClaimedPart | None:
-        """Claim the part; None when the key is of no claim any more, or of no such function.
+        """Claim the part; None when the key is of no claim any more, or not for this worker.
 
         Raises `StoreError`.
         """
@@ -73,7 +85,9 @@ class PartRecorder(Recorder):
             connection = open_for_worker(location)
             try:
                 owner, actor = current_owner(), script.user_at_host()
-                found = while_busy(lambda: claim_part(connection, key, owner, actor, lease_ms, functions))
+                found = while_busy(
+                    lambda: claim_part(connection, key, owner, actor, lease_ms, functions, alone)
+                )
             except BaseException:
                 connection.close()
                 raise
@@ -134,8 +148,11 @@ def run_part(
     location: StoreLocation,
     lease_ms: int,
     draining: threading.Event,
+    alone: Callable[[], bool] = lambda: True,
 ) -> PartReport:
     """Claim the part that a key names and do its items, until it ends or ``draining`` is set.
+
+    ``alone`` is called for a part at which workers were lost: whether this one does nothing else until then.
 
     Never raises for what is wrong with one part or item; `StoreError` when the store cannot be used.
     """
@@ -146,14 +163,15 @@ def run_part(
         return PartReport(PartEnd.GIVEN_BACK)
     token = Token()
     recorder = PartRecorder(token, draining)
-    claimed = recorder.claim(location, key, lease_ms, functions)
+    claimed = recorder.claim(location, key, lease_ms, functions, alone)
     if claimed is None:
         return PartReport(PartEnd.STALE)
     token.job_label = f"job {claimed.name} ({claimed.public_id})"
     heartbeat = Heartbeat(recorder, 0.0, lease_ms / 1000, lambda: None)
     heartbeat.start()
     try:
-        end, words = _PartRun(recorder, functions[claimed.function], token, draining).run()
+        function = functions[claimed.function]
+        end, words = _PartRun(recorder, function, token, draining, claimed.lost).run()
     finally:
         heartbeat.stop()
         recorder.close()
@@ -169,12 +187,15 @@ class _PartRun:
         function: JobFunction[..., Any],
         token: Token,
         draining: threading.Event,
+        lost: int,
     ) -> None:
         self._recorder = recorder
         self._function = function
         self._token = token
         self._draining = draining
         self._left_over = False
+        self._lost = lost
+        self._given_up = ""
 
     def run(self) -> tuple[PartEnd, str]:
         """Do the items; return what became of the part, and words for the log."""
@@ -187,7 +208,8 @@ class _PartRun:
 
     def _run(self) -> tuple[PartEnd, str]:
         for item in self._items():
-            error = self._do(item)
+            error = self._do(item) if self._lost < MOST_LOST else self._give_up(item)
+            self._lost = 0
             # Before the next one begins: while the store is away, more items would only be done for nothing.
             self._recorder.write_outcomes()
             if error is not None and self._too_many():
@@ -201,7 +223,7 @@ class _PartRun:
         self._recorder.end_part(done=not stopped and not self._left_over)
         if stopped:
             return PartEnd.CANCELLED, ""
-        return (PartEnd.GIVEN_BACK if self._left_over else PartEnd.DONE), ""
+        return (PartEnd.GIVEN_BACK if self._left_over else PartEnd.DONE), self._given_up
 
     def _items(self) -> Iterator[PartItem]:
         while items := self._recorder.next_items():
@@ -227,6 +249,12 @@ class _PartRun:
             self._recorder.add(ItemWrite(item.key, "error", None, kind, message))
             return sentence_of(error)
         return None
+
+    def _give_up(self, item: PartItem) -> str:
+        """Record an error for the item, which would end this worker, too; return it as a sentence."""
+        self._recorder.add(ItemWrite(item.key, "error", None, "WorkerLost", LOST_WORDS))
+        self._given_up = f"item {clean(item.key, 80)} is given up: {LOST_WORDS}"
+        return f"WorkerLost: {LOST_WORDS}"
 
     def _too_many(self) -> bool:
         most = self._function.max_errors

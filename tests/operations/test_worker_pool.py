@@ -121,7 +121,7 @@ def test_items_are_done_and_their_outcomes_kept(bench: Bench) -> None:
     results = list(sent.results())
     assert [(each.key, each.value) for each in results[:2]] == [("0", 0), ("1", 2)]
     assert (results[9].outcome, results[9].error) == ("error", "ValueError: no such number: 9")
-    assert sorted(line.partition(", ")[2] for line in bench.log) == [
+    assert sorted(line.partition(", ")[2] for line in bench.log[1:]) == [
         "part 1: done",
         "part 2: done",
         "part 3: done",
@@ -413,6 +413,30 @@ def test_an_engine_that_calls_too_often_is_declined(bench: Bench) -> None:
     pool._room.release()
     pool.run()
     assert sent.wait(0).status == "completed"
+
+
+def test_a_part_that_has_cost_two_workers_is_done_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobdash.operations.worker_pool._AGAIN_S", 0.02)
+    running: set[int] = set()
+    beside: list[set[int]] = []
+
+    @jobdash.job
+    def watched(number: int) -> None:
+        running.add(number)
+        threading.Event().wait(0.02)
+        if number < 4:
+            beside.append(running - {number})
+        running.discard(number)
+
+    watched.identity = "module:watched"
+    sent = bench.submit(watched, range(12), parts=3)
+    with closing(open_for_worker(bench.path)) as connection:
+        connection.execute("UPDATE part SET lost = 2 WHERE number = 0")
+    bench.run(watched, concurrency=3)
+    assert sent.wait(0).succeeded == 12
+    assert beside == [set()] * 4
 
 
 def test_a_large_submit_holds_nobody_up_and_is_seen_whole(

@@ -8,6 +8,8 @@ import pytest
 from kit.crash import KILL, PART_POINTS
 from kit.part_world import PartWorld
 
+from jobdash.worker.part_run import LOST_WORDS
+
 ITEMS, PARTS, A_PART = 9, 3, 3
 LONG_ITEM_S = 0.06
 _ONCE = ("part.claim", "part.next_items", "part.end", "part._finish", "part.renew")
@@ -52,6 +54,23 @@ def every_point(place: PartWorld, turns: int, chance: random.Random) -> int:
 
 def test_a_worker_killed_inside_an_item_is_gone_on_with(part_place: PartWorld) -> None:
     die_at(part_place, "resize", "before part.commit", random.Random(1))
+    part_place.is_sound()
+
+
+def test_an_item_that_ends_its_process_ends_three_workers_and_no_more(part_place: PartWorld) -> None:
+    name = "resize"
+    part_place.submit(name, 6, 2)
+    codes = [part_place.work(name, deadly=4).life.code() for _ in range(3)]
+    assert codes == [9, 9, 9]
+    last = part_place.work(name, deadly=4)
+    assert last.life.code() == 0
+    job = part_place.job(name)
+    assert (job["status"], job["succeeded"], job["failed"]) == ("completed", 5, 1)
+    ((key, kind, error),) = part_place.sql("SELECT key, error_type, error FROM item WHERE outcome = 'error'")
+    assert (key, kind) == ("4", "WorkerLost")
+    assert error == LOST_WORDS
+    assert f"done: item 4 is given up: {LOST_WORDS}" in part_place.out(last)
+    part_place.counts_are_the_rows(job["id"])
     part_place.is_sound()
 
 

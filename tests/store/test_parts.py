@@ -35,6 +35,7 @@ from jobdash.store.parts import (
     expire_leases_of_dead,
     insert_job,
     item_writes,
+    leave_parts,
 )
 from jobdash.store.reader import Reader
 from jobdash.store.schema.generate import schema_sql
@@ -426,3 +427,58 @@ def _step(
         act = writer.retry_local if what == "retry" else writer.force_fail_local
         if what == "retry" or row.unfinished:
             act(row.id, fence=row.fence, accept=None)
+
+
+def lost_again(db: Connection, clock: HandClock) -> ClaimedPart:
+    """Let the lease of whoever holds the first part run out, and another worker take it."""
+    clock.now += LEASE + 1
+    return taken(db, keys(db, clock)[0], OTHER)
+
+
+def test_workers_that_are_lost_at_a_part_are_counted_until_an_item_has_an_outcome(
+    db: Connection, clock: HandClock
+) -> None:
+    made(db, parts=1)
+    first = taken(db, keys(db, clock)[0])
+    assert first.lost == 0
+    first.lease.renew()
+    assert lost_again(db, clock).lost == 1
+    third = lost_again(db, clock)
+    assert third.lost == 2
+    third.lease.write_items([ItemWrite("k0", "ok")])
+    assert lost_again(db, clock).lost == 1
+
+
+def test_a_worker_that_gives_a_part_back_or_leaves_it_is_not_lost(db: Connection, clock: HandClock) -> None:
+    made(db, parts=1)
+    taken(db, keys(db, clock)[0]).lease.end_part(done=False)
+    assert taken(db, keys(db, clock)[0]).lost == 0
+    leave_parts(db, ALIVE)
+    assert taken(db, keys(db, clock)[0], OTHER).lost == 0, "and nobody waits for its lease"
+
+
+def test_a_part_that_has_cost_two_workers_is_done_alone_and_behind_the_others(
+    db: Connection, clock: HandClock
+) -> None:
+    made(db, parts=2)
+    taken(db, keys(db, clock)[0])
+    lost_again(db, clock)
+    lost_again(db, clock)
+    clock.now += LEASE + 1
+    other, costly = keys(db, clock)
+    assert (other.number, costly.number) == (1, 0)
+    busy = claim_part(db, costly, ALIVE, "ann@desk", LEASE, {THUMB}, lambda: False)
+    assert busy is None
+    assert keys(db, clock) == [other, costly], "nothing was changed"
+    alone = claim_part(db, costly, ALIVE, "ann@desk", LEASE, {THUMB}, lambda: True)
+    assert alone is not None
+    assert alone.lost == 3
+
+
+def test_a_retry_counts_anew(path: Path, db: Connection, writer: Writer, clock: HandClock) -> None:
+    public = made(db, parts=1)
+    taken(db, keys(db, clock)[0])
+    lost_again(db, clock).lease.finish("failed", "failed", "E: e")
+    row = job(path, public)
+    writer.retry_local(row["id"], fence=row["fence"], accept=None)
+    assert taken(db, keys(db, clock)[0]).lost == 0

@@ -237,6 +237,7 @@ CREATE TABLE part (
 	owner TEXT COLLATE "C",
 	lease_until BIGINT,
 	done_at BIGINT,
+	lost BIGINT DEFAULT 0 NOT NULL,
 	PRIMARY KEY (job_id, number),
 	FOREIGN KEY(job_id) REFERENCES job (id) ON DELETE CASCADE
 );
@@ -436,4 +437,4 @@ WHEN ((old.listed = 2) <> (new.listed = 2)) EXECUTE FUNCTION job_folded();
 
 INSERT INTO meta (id, revision, secret) VALUES (1, 0, replace(gen_random_uuid()::text, '-', ''));
 
-INSERT INTO alembic_version (version_num) VALUES ('0016');
+INSERT INTO alembic_version (version_num) VALUES ('0017');

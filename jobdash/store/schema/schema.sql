@@ -219,6 +219,7 @@ CREATE TABLE part (
 	owner VARCHAR,
 	lease_until INTEGER,
 	done_at INTEGER,
+	lost INTEGER DEFAULT 0 NOT NULL,
 	PRIMARY KEY (job_id, number),
 	FOREIGN KEY(job_id) REFERENCES job (id) ON DELETE CASCADE
 )
@@ -363,4 +364,4 @@ END;
 
 INSERT INTO meta (id, revision, secret) VALUES (1, 0, lower(hex(randomblob(16))));
 
-INSERT INTO alembic_version (version_num) VALUES ('0016');
+INSERT INTO alembic_version (version_num) VALUES ('0017');

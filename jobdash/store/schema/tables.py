@@ -330,6 +330,8 @@ class PartRecord(Base, table=True):
     owner: str | None = None
     lease_until: int | None = None
     done_at: int | None = None
+    lost: int = Field(default=0, sa_column_kwargs=server_default("0"))
+    """How many workers in a row held it and were lost without the outcome of an item."""
 
 
 class TallyRecord(Base, table=True):

@@ -36,6 +36,8 @@ class PartWorker:
     crash: str = ""
     """Where it kills or stops itself."""
     signal: int = 0
+    deadly: int | None = None
+    """The item that ends its process."""
     parts: int | None = None
     """Ends behind so many parts; None: when nothing is due."""
 
@@ -50,6 +52,7 @@ def main() -> None:
 
 def _run(worker: PartWorker, task: Task) -> None:
     os.environ["DID"], os.environ["ITEM_S"] = worker.did, str(worker.item_s)
+    os.environ["DEADLY"] = str(worker.deadly)
     location = read_location(task.env["JOBDASH_DATABASE"])
     known, draining = load_functions([MODULE]), threading.Event()
     if worker.crash:
