@@ -17,27 +17,37 @@ _EACH_TIME = frozenset(
         "test_unit_of_work",
     }
 )  # fmt: skip
-_SLICE = 6
-"""The most cases of one test that are run with PostgreSQL each time, evenly spread over all of them."""
+_FAST, _SLOW = 6, 12
+"""The most cases of one test that are run with PostgreSQL each time, and in the slow suite."""
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the proofs their time, take a slice of each matrix on PostgreSQL, and put PostgreSQL in front.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take slices of each matrix on PostgreSQL, give the full counts their time, and put PostgreSQL in front.
 
-    One process of the tests gets the first of them: it alone starts a server.
+    One process of the tests gets the first of them: it alone starts a server in the fast suite.
     """
-    for item in items:
-        if item.get_closest_marker("marathon"):
-            item.add_marker(pytest.mark.timeout(0))
-    on_server = [item for item in items if item.get_closest_marker("postgres")]
     by_test: dict[str, list[pytest.Item]] = {}
-    for item in on_server:
-        by_test.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for item in items:
+        if item.get_closest_marker("postgres") and not item.get_closest_marker("marathon"):
+            by_test.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for matrix in by_test.values():
-        for item in set(matrix) - set(matrix[:: -(-len(matrix) // _SLICE)]):
+        for item in set(matrix) - slice_of(matrix, _FAST):
             item.add_marker(pytest.mark.slow)
+        for item in set(matrix) - slice_of(matrix, _FAST) - slice_of(matrix, _SLOW):
+            item.add_marker(pytest.mark.marathon)
+    full = [item for item in items if item.get_closest_marker("marathon")]
+    for item in full:
+        item.add_marker(pytest.mark.timeout(0))
+    if "marathon" not in config.option.markexpr:  # else some would be run as slow tests, too
+        config.hook.pytest_deselected(items=full)
+        items[:] = [item for item in items if not item.get_closest_marker("marathon")]
     items.sort(key=lambda item: item.get_closest_marker("postgres") is None)
+
+
+def slice_of(matrix: list[pytest.Item], most: int) -> set[pytest.Item]:
+    """Return at most so many cases, evenly spread over all of them."""
+    return set(matrix[:: -(-len(matrix) // most)])
 
 
 def pytest_collection_finish() -> None:

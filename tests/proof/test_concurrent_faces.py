@@ -124,8 +124,11 @@ def test_two_dashboards_and_a_script_get_along(busy: World, fork_server: ForkSer
 
 
 @pytest.mark.slow
-def test_two_dashboards_and_a_script_get_along_for_long(busy: World, fork_server: ForkServer) -> None:
-    crowd(busy, fork_server, 40.0)
+@pytest.mark.parametrize("seconds", [15.0, pytest.param(40.0, marks=pytest.mark.marathon)])
+def test_two_dashboards_and_a_script_get_along_for_long(
+    busy: World, fork_server: ForkServer, seconds: float
+) -> None:
+    crowd(busy, fork_server, seconds)
 
 
 def starters(path: Path, number: int) -> None:

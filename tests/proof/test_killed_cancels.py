@@ -7,6 +7,7 @@ from kit.child_processes import ForkServer
 from kit.facts import nothing_is_lost, store_is_sound
 from kit.kill_points import killed, start_together
 from kit.world import CANCEL, MINUTE, PROFILE_CANCEL, World
+from shared.slices import turns
 
 from jobdash.domain.status import Status
 from jobdash.operations.reconcile import INTERRUPTED
@@ -100,11 +101,11 @@ def test_a_killed_cancel_is_repaired(world: World, fork_server: ForkServer, acco
 @pytest.mark.slow
 @pytest.mark.parametrize("account", list(CANCEL))
 @pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("turn", range(5))
+@pytest.mark.parametrize("turn", turns(5))
 def test_a_cancel_killed_anywhere_is_repaired(
     world: World, fork_server: ForkServer, account: str, point: str, turn: int
 ) -> None:
-    # A-9 C-8 C-11; five times at each provider, every other time by two starters at once
+    # A-9 C-8 C-11; several times at each provider, every other time by two starters at once
     proof(world, fork_server, account, point, together=bool(turn % 2))
 
 

@@ -7,6 +7,7 @@ from kit.child_processes import ForkServer
 from kit.facts import nothing_is_lost, store_is_sound
 from kit.kill_points import killed, start_together
 from kit.world import CANCEL, HOUR, MINUTE, World
+from shared.slices import turns
 
 from jobdash.demo.emulator import BatchFailure, CancelBehaviour, Switches
 from jobdash.domain.status import Status
@@ -83,11 +84,11 @@ def test_a_killed_cancel_and_delete_is_repaired(
 @pytest.mark.slow
 @pytest.mark.parametrize("account", list(CANCEL))
 @pytest.mark.parametrize("point", WAITING_POINTS)
-@pytest.mark.parametrize("turn", range(5))
+@pytest.mark.parametrize("turn", turns(5))
 def test_a_cancel_and_delete_killed_anywhere_is_repaired(
     world: World, fork_server: ForkServer, account: str, point: str, turn: int
 ) -> None:
-    # E-2; five times at each provider, every other time by two starters at once
+    # E-2; several times at each provider, every other time by two starters at once
     waiting_proof(world, fork_server, account, point, together=bool(turn % 2))
 
 
@@ -177,7 +178,11 @@ AROUND = (
     "commit hide",
     *REMOVED,
 )
-TURNS = [*((point, turn) for point in ONE_DELETE for turn in range(5)), *((point, 1) for point in AROUND)]
+TURNS = [
+    *((point, turn) for point in ONE_DELETE for turn in range(2)),
+    *((point, 1) for point in AROUND),
+    *(pytest.param(point, turn, marks=pytest.mark.marathon) for point in ONE_DELETE for turn in range(2, 5)),
+]
 
 OPEN = (
     "after begin_delete",
@@ -246,5 +251,5 @@ def test_a_killed_removal_can_be_done_again(
 def test_a_removal_killed_anywhere_can_be_done_again(
     world: World, fork_server: ForkServer, account: str, point: str, turn: int
 ) -> None:
-    # A-12 B-9 B-14; around a request five times at each provider, every other time by two starters at once
+    # A-12 B-9 B-14; around a request several times at each provider, every other time by two starters at once
     removal_proof(world, fork_server, account, point, together=bool(turn % 2))

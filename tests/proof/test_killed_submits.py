@@ -10,7 +10,7 @@ from kit.child_processes import ForkServer
 from kit.facts import nothing_is_lost, store_is_sound
 from kit.kill_points import killed, start_together
 from kit.world import CREATE, KEYS, MINUTE, PROFILE_CREATE, PROFILE_UPLOAD, UPLOAD, World
-from shared.slices import rest_slow
+from shared.slices import rest_slow, turns
 
 from jobdash.demo.emulator import BatchScript
 from jobdash.domain.job import JobRow
@@ -126,7 +126,7 @@ def test_a_killed_submit_is_repaired(world: World, fork_server: ForkServer, acco
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("account", "point"), places(CREATE))
-@pytest.mark.parametrize("turn", range(5))
+@pytest.mark.parametrize("turn", turns(5))
 def test_a_submit_killed_anywhere_is_repaired(
     world: World, fork_server: ForkServer, account: str, point: str, turn: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""A slice of a matrix for the fast suite; the rest of it is for ``-m slow``."""
+"""A slice of a matrix for each run; the rest of it is for ``-m slow``, or for ``-m marathon``."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ def rest_slow(values: Iterable[Any], fast: Collection[Any], *, several: bool = F
         value if value in fast else pytest.param(*(value if several else (value,)), marks=pytest.mark.slow)
         for value in every
     ]
+
+
+def turns(number: int, slow: int = 2) -> list[Any]:
+    """Number how often the same is done: the first times are slow tests, the others are of the marathon."""
+    return [turn if turn < slow else pytest.param(turn, marks=pytest.mark.marathon) for turn in range(number)]
