@@ -20,7 +20,7 @@ from store_kit import START, HandClock, actor, anyone, one, put, raw, remote
 
 from jobdash.domain.status import Status, Tab
 from jobdash.errors import Interrupted, StoreAway, StoreBusy, StoreError, StoreMissing, StoreReadOnly
-from jobdash.store import server_store
+from jobdash.store import parts, server_store
 from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.copying import check_store, copy_store
@@ -105,6 +105,23 @@ def test_a_page_is_planned_once_for_all_keys(many: PostgresLocation) -> None:
         plans = reader._connection.execute(asked).fetchall()
     ((generic, custom),) = plans
     assert generic > custom
+
+
+def test_the_parts_that_workers_hold_are_found_among_those_that_are_done(path: PostgresLocation) -> None:
+    raw(
+        path,
+        "INSERT INTO job (public_id, provider, account, origin, name, remote_status, raw_status, created_at,"
+        " function) SELECT n, 'local', 'local', 'o', 'n', 'completed', 'x', n, 'm:f'"
+        " FROM generate_series(1, 100) AS n",
+    )
+    raw(
+        path,
+        "INSERT INTO part (job_id, number, first, behind, done_at, owner, lease_until)"
+        " SELECT job.id, n, n, n + 1, CASE WHEN n > 0 THEN 1 END, CASE WHEN n = 0 THEN 'x' END, 1 FROM job, generate_series(0, 99) AS n",
+    )
+    raw(path, "ANALYZE part")
+    for look, values in ((parts._HOLDERS, ()), (parts._EXPIRE, (1, "y", 5))):
+        assert "Seq Scan" not in postgres_kit.plan(path, look, values)
 
 
 def test_items_are_found_by_their_keys_in_a_job_of_many(path: PostgresLocation) -> None:

@@ -326,6 +326,8 @@ CREATE INDEX job_tag_value ON job_tag (value);
 
 CREATE INDEX job_unfinished ON job (account, id) WHERE remote_status <> 'cancelled' AND remote_status <> 'completed' AND remote_status <> 'expired' AND remote_status <> 'failed';
 
+CREATE INDEX part_held ON part (owner) WHERE owner IS NOT NULL;
+
 CREATE FUNCTION job_revised() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
   new.revision := pg_current_xact_id()::text::bigint;
@@ -437,4 +439,4 @@ WHEN ((old.listed = 2) <> (new.listed = 2)) EXECUTE FUNCTION job_folded();
 
 INSERT INTO meta (id, revision, secret) VALUES (1, 0, replace(gen_random_uuid()::text, '-', ''));
 
-INSERT INTO alembic_version (version_num) VALUES ('0017');
+INSERT INTO alembic_version (version_num) VALUES ('0018');

@@ -305,6 +305,8 @@ CREATE INDEX job_text ON job (id, shown, name, public_id, remote_id);
 
 CREATE INDEX job_unfinished ON job (account) WHERE remote_status <> 'cancelled' AND remote_status <> 'completed' AND remote_status <> 'expired' AND remote_status <> 'failed';
 
+CREATE INDEX part_held ON part (owner) WHERE owner IS NOT NULL;
+
 CREATE UNIQUE INDEX item_key ON item (job_id, "key");
 
 CREATE UNIQUE INDEX job_identity ON job (remote_id, provider, origin);
@@ -364,4 +366,4 @@ END;
 
 INSERT INTO meta (id, revision, secret) VALUES (1, 0, lower(hex(randomblob(16))));
 
-INSERT INTO alembic_version (version_num) VALUES ('0017');
+INSERT INTO alembic_version (version_num) VALUES ('0018');

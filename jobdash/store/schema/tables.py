@@ -317,7 +317,11 @@ class PartRecord(Base, table=True):
     """A run of items of a function's job, which one worker does at a time."""
 
     __tablename__ = "part"
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    __table_args__ = (
+        # Not by the lease, which is renewed all the time.
+        partial_index("part_held", "owner", where="owner IS NOT NULL"),
+        {"sqlite_with_rowid": False},
+    )
 
     job_id: int = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
     number: int = Field(primary_key=True)
