@@ -117,7 +117,8 @@ def test_the_parts_that_workers_hold_are_found_among_those_that_are_done(path: P
     raw(
         path,
         "INSERT INTO part (job_id, number, first, behind, done_at, owner, lease_until)"
-        " SELECT job.id, n, n, n + 1, CASE WHEN n > 0 THEN 1 END, CASE WHEN n = 0 THEN 'x' END, 1 FROM job, generate_series(0, 99) AS n",
+        " SELECT job.id, n, n, n + 1, CASE WHEN n > 0 THEN 1 END, CASE WHEN n = 0 THEN 'x' END, 1"
+        " FROM job, generate_series(0, 99) AS n",
     )
     raw(path, "ANALYZE part")
     for look, values in ((parts._HOLDERS, ()), (parts._EXPIRE, (1, "y", 5))):
