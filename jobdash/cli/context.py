@@ -39,7 +39,7 @@ class CliContext:
     config_path: Path | None = None
     debug: bool = False
     reading: bool = False
-    """The command only looks: a store that was named with --db has to be there."""
+    """The command only reads: a store that was named with --db has to be there."""
 
     @cached_property
     def config(self) -> Config:

@@ -130,7 +130,7 @@ def _owners(config: Config) -> list[dict[str, str]]:
 
 
 def _print_owners(config: Config) -> None:
-    """Print who owns what: also of a store that is not used because it is somebody else's."""
+    """Print who owns what: also of a store that is not used because another user owns it."""
     for path, owner, mode in file_owners(config.database):
         _good(f"owner: {path}: {owner}, mode {mode}")
 
@@ -166,7 +166,7 @@ def _print_accounts(accounts: list[AccountFacts]) -> None:
 
 
 def _print_others(others: tuple[OtherAccount, ...]) -> None:
-    """Print the accounts in the store whose key somebody else has."""
+    """Print the accounts in the store whose key another person has."""
     for other in others:
         given_up = "" if other.is_alive else ", not polled for a week: who else sees its jobs has them"
         _good(f"account {other.name}: another person's, {other}{given_up}")

@@ -86,7 +86,7 @@ def _asked_first(context: CliContext, selection: SelectedJobs) -> SelectedJobs:
 
 
 def close_what_is_abandoned(context: CliContext) -> None:
-    """End, as cancelled, the local jobs whose workers are gone, and give up removals that wait in vain."""
+    """End, as cancelled, the local jobs whose workers are gone, and give up removals whose time is over."""
     if context.opened.read_only is None:
         config, browser = context.config, context.opened.browser
         close_abandoned(config.database, browser, "cli")

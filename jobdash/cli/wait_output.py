@@ -66,7 +66,7 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
 
 
 async def _wait(context: CliContext, waiting: WaitProgress, stop: CancelToken) -> WaitResult:
-    """Ask, notify and fetch meanwhile, where the store can be written; else look what others find."""
+    """Ask, notify and fetch meanwhile, where the store can be written; else read what others write."""
     if context.opened.read_only is not None:
         return await look_until(waiting, context.opened.browser, stop)
     async with open_session(context, stop) as session:

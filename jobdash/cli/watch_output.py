@@ -28,7 +28,7 @@ from jobdash.operations.writer_thread import StoreWriter
 
 
 def watch(context: CliContext, *, once: bool) -> int:
-    """Watch until SIGTERM or Ctrl-C, or look once; return the exit code."""
+    """Watch until SIGTERM or Ctrl-C, or poll once; return the exit code."""
     if not context.config.accounts and context.config.notify is None:
         raise ConfigError(no_account(context.config))
     return _Watching(context).look_once() if once else _Watching(context).watch()

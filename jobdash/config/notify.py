@@ -42,7 +42,7 @@ class NotifySettings:
 
     @property
     def enabled(self) -> bool:
-        """Whether there is a way to notify somebody."""
+        """Whether there is any way to notify a person."""
         return bool(self.bell or self.desktop or self.command or self.webhook)
 
 

@@ -67,7 +67,7 @@ class WorkerSettings:
     engine: str = "dbos"
     """The name of what delivers them."""
     poll_ms: int = 750
-    """Milliseconds between two looks for work."""
+    """Milliseconds between two polls for work."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class OtherAccount:
-    """An account in the store whose key somebody else has."""
+    """An account in the store whose key another person has."""
 
     name: str
     person: str

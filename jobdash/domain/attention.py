@@ -39,7 +39,7 @@ class AttentionReason(StrEnum):
     RESULTS_GONE = "results_gone_soon"
     LEFT_BEHIND = "left_behind"
     UNCONFIRMED = "unconfirmed"
-    """Its submit got no answer, and which batch is its own has to be said."""
+    """Its submit got no answer, and a person has to name its batch."""
 
 
 class Cause(NamedTuple):

@@ -140,7 +140,7 @@ _known: frozenset[str] = frozenset()
 
 
 def register_secret(value: str) -> None:
-    """Remember a key of this process: `redact` takes it out wherever it turns up, whatever its shape."""
+    """Remember a key of this process: `redact` takes it out wherever it occurs, whatever its shape."""
     global _known  # noqa: PLW0603  replaced whole, so that another thread never reads it half changed
     if len(value) >= 6:
         _known |= {value}

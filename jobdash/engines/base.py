@@ -26,7 +26,7 @@ class EngineSettings:
     worker: str
     """Names this process among all workers: ``host:pid:start``."""
     poll_s: float = 0.5
-    """Seconds between two looks for delivered keys."""
+    """Seconds between two polls for delivered keys."""
     queue: str = "jobdash"
     """Names the queue of this store among all that may be in the same database."""
 

@@ -16,7 +16,7 @@ __all__ = ["NOT_CONFIRMED", "asked", "give_up_removals"]
 
 
 def asked(config: Config) -> frozenset[str]:
-    """Return the names of the accounts that syncs ask, here or where somebody has their keys."""
+    """Return the names of the accounts that syncs ask, here or where another person has their keys."""
     own = {account.name for account in config.accounts if account.api_key is not None}
     return frozenset(own | {other.name for other in config.others if other.is_alive})
 

@@ -33,9 +33,9 @@ from jobdash.store.writer import Writer
 
 T = TypeVar("T")
 _LOOK_AGAIN_S = 5.0
-"""The longest sleep between two looks at whose turn it is to poll: another process may have pressed F5."""
+"""The longest sleep between two checks of whose turn it is to poll: F5 may be pressed in another process."""
 ATTENDED_MS = MINUTE
-"""While somebody presses keys, an account is asked at least so often: batches are made elsewhere, too."""
+"""While a person presses keys, an account is asked at least so often: batches are made elsewhere, too."""
 
 
 class AccountWorker:
@@ -75,7 +75,7 @@ class AccountWorker:
         self._wake = asyncio.Event()
         self._stopped = False
         self._attended_at: int | None = None
-        """When somebody last pressed a key, milliseconds UTC."""
+        """When a person last pressed a key, milliseconds UTC."""
         self._rests_until = 0
 
     # ── in its own thread ──────────────────────────────────────────────────────────────────────────────────
@@ -162,14 +162,14 @@ class AccountWorker:
                 await self._rest(_LOOK_AGAIN_S)
 
     async def _rest(self, seconds: float) -> None:
-        """Wait until it is worth looking again, or somebody asks for it."""
+        """Wait until it may be time to poll, or until a poll is requested."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(0.05, min(seconds, _LOOK_AGAIN_S)))
             self._wake.clear()
             self._session.result().reset()
 
     async def _poll_if_due(self, reader: Reader, work: OperationContext) -> float:
-        """Sync if it is time and this process's turn; returns the seconds until it is worth looking again.
+        """Sync if it is time and this process's turn; returns the seconds until the next check.
 
         A store that is busy or cannot be read, or an unforeseen answer, ends one sync and never the
         polling. All but a busy store, which the next poll finds free, is reported.
@@ -268,7 +268,7 @@ class AccountWorker:
         self._call_soon(lambda: self._main.cancel() if self._main else None)
 
     def attended(self) -> None:
-        """Somebody sits here and presses keys."""
+        """A person presses keys here."""
         self._attended_at = self._clock()
 
     def wake(self) -> None:
@@ -318,7 +318,7 @@ async def close_abandoned(
     asked: Collection[str],
     on_given_up: Callable[[JobRow, str], None] = lambda _row, _why: None,
 ) -> None:
-    """End, at intervals, local jobs without a worker and removals that wait in vain.
+    """End, at intervals, local jobs without a worker and removals whose time is over.
 
     ``asked`` are the accounts that are asked for what waits for them. Runs in the store's loop until that
     ends; a store that is busy is tried again.

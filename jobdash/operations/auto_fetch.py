@@ -21,7 +21,7 @@ from jobdash.operations.results import fetch
 from jobdash.store.writer import Writer
 
 _AT_ONCE = 50
-"""Batches whose results' end is asked for after one sync; a first look back is no reason for thousands."""
+"""Batches whose results' end is asked for after one sync: the first one would ask for thousands."""
 
 
 @dataclass(frozen=True)

@@ -126,7 +126,7 @@ async def ask_cancel(
 
     async def before() -> None:
         nonlocal intent, asked_at
-        asked_at = work.clock()  # now it is sent: what was answered to anybody before is older
+        asked_at = work.clock()  # now it is sent: any answer before is older
         deadline = asked_at + DEADLINE_MS
         if intent is not None and await renewed(intent, deadline, work):
             return

@@ -95,7 +95,7 @@ class OperationContext:
         """Return the account of a job.
 
         ConfigError when it cannot be asked: it is not configured, or is at another server than the job, where
-        a job of the same id would be somebody else's and a 404 would mean nothing.
+        a job of the same id would be another person's and a 404 would mean nothing.
         """
         caller = self.accounts.get(job.account)
         if caller is None:

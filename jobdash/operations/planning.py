@@ -16,7 +16,7 @@ from jobdash.operations.job_lookup import Browser, Scope
 from jobdash.operations.providers import providers_of, without_cancel
 
 _CANCELLABLE_TABS = (Tab.PENDING, Tab.RUNNING)
-"""Where a bulk cancel looks: everything unfinished, except cancelling and gone."""
+"""The scope of a bulk cancel: everything unfinished, except cancelling and gone."""
 
 
 def plan_jobs(

@@ -142,7 +142,7 @@ async def retry_local(decision: Decision, plan: Plan, work: OperationContext) ->
             return _refused(job, retried)
         if not retried.more:
             break
-        # One look is enough: the fence ensures that it has not changed.
+        # One check is enough: the fence ensures that it has not changed.
         fence, accept = retried.row.fence, None
     note = left_words(retried.row)
     if not plan.choices.restart:

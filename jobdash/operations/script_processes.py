@@ -142,7 +142,7 @@ def tail(file: str) -> list[str]:
     Of a line that was written over, as a progress bar is, the last state is returned.
     """
     path = Path(file)
-    # Opening a pipe would wait for somebody who writes.
+    # Opening a pipe would wait for a writer.
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(f"{file} is no file")
     with path.open("rb") as log:

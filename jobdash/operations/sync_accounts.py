@@ -59,7 +59,7 @@ class AccountSyncs:
         return reports
 
     async def _give_up_removals(self, reports: list[SyncReport]) -> None:
-        """End removals that waited in vain, also of accounts not polled any more; they are in the reports."""
+        """End removals whose time is over, also of accounts not polled any more; they are in the reports."""
         names = askable(self.config)
         for row in await self.work.store.write(Writer.give_up_removals, names):
             report = next((each for each in reports if each.account == row.account), reports[0])

@@ -18,7 +18,7 @@ from jobdash.operations.sync_accounts import AccountSyncs, rejected
 from jobdash.store.writer import Writer
 
 LOOK_AGAIN_MS = 2_000
-"""The longest time between two looks at the store: a dashboard elsewhere may have the news."""
+"""The longest time between two polls of the store: another dashboard may have written the news."""
 _SHORTEST_MS = 50
 _LOCAL_LOOK_MS = 250
 
@@ -52,7 +52,7 @@ class WaitProgress:
     """By account: until when it is left alone, milliseconds UTC."""
 
     def rows(self, browser: Browser) -> dict[int, JobRow]:
-        """Read the jobs, and report those that changed since the last look.
+        """Read the jobs, and report those that changed since the last poll.
 
         StoreError when the store was deleted, moved or replaced: no change would ever be seen.
         """
@@ -147,7 +147,7 @@ async def _ask(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Accoun
 
 
 def _asked_elsewhere(name: str, syncs: AccountSyncs) -> bool:
-    """Whether somebody else has an account's key, and asks it now."""
+    """Whether another person has an account's key, and polls it now."""
     if all(other.name != name for other in syncs.config.others):
         return False
     health, lately = syncs.browser.health(name), syncs.config.sync.slowest_ms + CLAIM_MS

@@ -25,7 +25,7 @@ from jobdash.worker.part_run import PartEnd, PartReport, run_part
 from jobdash.worker.script import user_at_host
 
 TICK_S, IDLE_TICK_S = 0.5, 1.0
-"""Seconds between two looks for due parts, while something runs and while nothing does."""
+"""Seconds between two polls for due parts, while something runs and while nothing does."""
 DRAIN_S = 30.0
 """How long items under way may take once the worker is asked to end."""
 _AGAIN_S = 2.0
@@ -34,7 +34,7 @@ or without room for it, may have been given it."""
 _AHEAD = 4
 """How many keys are in the engine for each part that a worker can do at once."""
 _CLEAN_UP_S = 5.0
-"""Seconds between two looks for what workers that are gone have left."""
+"""Seconds between two searches for what workers that are gone have left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class WorkerPool:
     def _tick(self, connection: Connection) -> bool:
         """Dispatch what is due; return whether nothing is due and nothing runs."""
         try:
-            if not self._worth_a_look(connection):
+            if not self._may_be_due(connection):
                 return self._idle
             self._clean_up(connection)
             self._idle = self._move(connection)
@@ -159,8 +159,8 @@ class WorkerPool:
             self._report(str(error))
         self._trouble = str(error)
 
-    def _worth_a_look(self, connection: Connection) -> bool:
-        """Whether the store has changed, something runs, or a lease may have run out since the last look."""
+    def _may_be_due(self, connection: Connection) -> bool:
+        """Whether the store has changed, something runs, or a lease may have run out since the last poll."""
         version, now = connection.data_version(), time.monotonic()
         if version == self._seen_version and self._idle and now < self._looked_at + _CLEAN_UP_S:
             return False

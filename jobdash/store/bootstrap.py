@@ -68,7 +68,7 @@ def open_for_worker(path: StoreLocation, notice: Notice = ignore) -> Connection:
     """Open the store for a worker, make it if there is none; it is never upgraded in a user's process.
 
     ``notice`` is given a sentence when files of an earlier store had to be moved away. Raises `StoreError`
-    for a store that cannot be written by this version, or that somebody else owns or may write.
+    for a store that cannot be written by this version, or that another user owns or may write.
     """
     if isinstance(path, PostgresLocation):
         from jobdash.store import server_store
@@ -100,8 +100,8 @@ def _check_tables(path: Path, connection: Connection) -> None:
 def refuse_unusable(path: Path) -> None:
     """Raise `StoreError` for what cannot be, or must not be, used as a store.
 
-    That is the URL of another database, a name no file can have, too old an SQLite, and a file that somebody
-    else owns or may write (`refuse_foreign`).
+    That is the URL of another database, a name no file can have, too old an SQLite, and a file that
+    another user owns or may write (`refuse_foreign`).
     """
     if scheme := _URL.match(str(path)):
         raise StoreError(f"{scheme[1]}://… cannot be used: a store is a file, or in PostgreSQL.")
@@ -262,7 +262,7 @@ def _sync_folder(folder: Path) -> None:
 def make_way(path: Path) -> None:
     """Make the folders for a store, for their owner alone.
 
-    Raises `StoreError` when somebody else may write there.
+    Raises `StoreError` when another user may write there.
     """
     missing = [part for part in path.parents if not part.exists()]
     for part in reversed(missing):

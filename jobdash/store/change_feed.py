@@ -9,13 +9,13 @@ from jobdash.errors import StoreError
 from jobdash.store.dialects import postgres
 from jobdash.store.location import PostgresLocation
 
-_LOOK_EVERY_S = 0.25
+_POLL_EVERY_S = 0.25
 _STUCK_S = 2.0
-"""A look, or a query of the face, that takes longer is given up: the server is taken to be away."""
+"""A poll, or a query of the face, that takes longer is given up: the server is taken to be away."""
 
 
 class ChangeFeed:
-    """Looks for changes four times a second over a connection of its own, and notices when a store is away.
+    """Polls for changes four times a second over a connection of its own, and notices when a store is away.
 
     ``reader`` is the connection that the face reads from. While the store is away all that it asks is refused
     at once, and a query that hangs is ended.
@@ -36,11 +36,11 @@ class ChangeFeed:
 
     def start(self) -> None:
         """Start the threads."""
-        for work, name in ((self._follow, "jobdash-changes"), (self._end_stuck, "jobdash-patience")):
+        for work, name in ((self._follow, "jobdash-changes"), (self._end_stuck, "jobdash-timeouts")):
             threading.Thread(target=work, name=name, daemon=True).start()
 
     def stop(self) -> None:
-        """End both; a look that hangs is not waited for."""
+        """End both; a poll that hangs is not waited for."""
         self._ended.set()
 
     def _lost(self) -> None:
@@ -51,15 +51,15 @@ class ChangeFeed:
         seen: int | None = None
         while not self._ended.is_set():
             try:
-                seen = self._look(seen)
+                seen = self._poll(seen)
             except StoreError:
                 if self.away_since is None:
                     self.away_since = system_clock()
-            self._ended.wait(_LOOK_EVERY_S)
+            self._ended.wait(_POLL_EVERY_S)
         if self._own is not None:
             self._own.close()
 
-    def _look(self, seen: int | None) -> int:
+    def _poll(self, seen: int | None) -> int:
         if self._own is None:
             self._own = postgres.connect_reader(self._location)
         found = self._own.data_version()
@@ -71,7 +71,7 @@ class ChangeFeed:
         return found
 
     def _end_stuck(self) -> None:
-        while not self._ended.wait(_LOOK_EVERY_S):
+        while not self._ended.wait(_POLL_EVERY_S):
             for connection in (self._reader, self._own):
                 if connection is not None:
                     connection.end_if_stuck(_STUCK_S)

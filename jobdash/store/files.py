@@ -64,7 +64,7 @@ def _there(path: Path) -> bool:
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raise `StoreError` when somebody else owns a store or its folder, or may write there.
+    """Raise `StoreError` when another user owns a store or its folder, or may write there.
 
     A user who may write a store can put a job into it whose command line a retry would start; one who may
     write its folder can replace the file, or put a log beside it that SQLite replays. In a folder with the

@@ -83,7 +83,7 @@ class ReadConnection:
 
     @property
     def away_since(self) -> int | None:
-        """Since when the store does not answer, ms UTC; None while it does, and where none looks."""
+        """Since when the store does not answer, ms UTC; None while it does, and where it is not followed."""
         return None if self._feed is None else self._feed.away_since
 
     def __enter__(self) -> Self:

@@ -183,7 +183,7 @@ class QueuedOptions:
     keep_input: bool = True
     """Keep the copy of its input once it was accepted."""
     tries: int = 0
-    """How often it was sent in vain."""
+    """How often it was sent without success."""
     not_before: int = 0
     """Until when it waits, whatever room there is."""
     limit: int | None = None

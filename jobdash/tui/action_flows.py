@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 _LOOK_MOST_S = 3.0
-"""Seconds for looking at the processes of scripts; after that a plan is made without them."""
+"""Seconds for checking the processes of scripts; after that a plan is made without them."""
 
 
 class ActionFlows:
@@ -86,7 +86,7 @@ class ActionFlows:
 
         looks = action in {Action.RETRY, Action.REMOVE}
         if looks or not all(rules_of(row).at_provider for row in rows):
-            # Off this thread: it looks at processes, folders and fetched results, and a disk may hang.
+            # Off this thread: it checks processes, folders and fetched results, and a disk may hang.
             with suppress(TimeoutError):
                 return await asyncio.wait_for(asyncio.to_thread(plan), _LOOK_MOST_S)
         return plan_jobs(action, rows, situation, choices, hidden=hidden)

@@ -16,7 +16,7 @@ from jobdash.tui.news import Severity
 if TYPE_CHECKING:
     from jobdash.operations.rate_limiter import CancelToken
 
-_LOOK_EVERY_S = 0.05
+_POLL_EVERY_S = 0.05
 
 
 @dataclass
@@ -70,9 +70,9 @@ class ActionRun:
 
     async def wait(self) -> None:
         """Return when it is over."""
-        # No thread waits for it: one that waits in vain would hold up the exit.
+        # No thread waits for it: one that waits for nothing would hold up the exit.
         while not self.ended:  # noqa: ASYNC110 - it ends in another thread
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_POLL_EVERY_S)
 
     def halt(self) -> None:
         """Send nothing more; what is under way is awaited."""

@@ -80,14 +80,14 @@ class Runtime:
 
         while True:
             try:
-                said = await register_keys(self._context.config, store)
+                notices = await register_keys(self._context.config, store)
                 break
             except (StoreBusy, StoreAway):
                 await asyncio.sleep(_TRY_AGAIN_S)
             except JobdashError as error:
                 self._post_message(StoreFailed(str(error)))
                 return
-        for sentence in said:
+        for sentence in notices:
             self._notice("jobdash", sentence)
         self._start_accounts()
 
@@ -205,7 +205,7 @@ class Runtime:
         )
 
     def attended(self) -> None:
-        """Poll more often while a person presses keys, so that batches made elsewhere turn up."""
+        """Poll more often while a person presses keys, so that batches made elsewhere appear."""
         for worker in self._accounts.values():
             worker.attended()
 

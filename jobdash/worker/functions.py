@@ -29,7 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 MOST_PARTS = 64
 ITEMS_A_PART = 50
-_LOOK_EVERY_S = 0.25
+_POLL_EVERY_S = 0.25
 _ENDED = "SELECT status, succeeded, failed, total, error FROM job WHERE public_id = ? AND removed_at IS NULL"
 
 functions: dict[str, JobFunction[..., Any]] = {}
@@ -183,7 +183,7 @@ class Submitted:
                 close_abandoned_cancels(connection, script.user_at_host())
                 if until is not None and time.monotonic() >= until:
                     raise TimeoutError(f"job {self.id} has not ended within {timeout:g} s")
-                time.sleep(_LOOK_EVERY_S)
+                time.sleep(_POLL_EVERY_S)
         return end
 
     def cancel(self, reason: str = "Cancelled by its program") -> None:

@@ -61,7 +61,7 @@ class JobRun:
         """How it ended: ``completed``, ``cancelled``, ``failed``, ``lost``; None while it runs."""
         self.detail_bytes = options.detail_bytes
         self.on_a_loop = options.on_a_loop
-        """Under asyncio tasks look at the token: a cancel raised in one ends the program."""
+        """Under asyncio tasks check the token: a cancel raised in one ends the program."""
         self.recorder = Recorder(self.token, PATIENCE_ON_A_LOOP_MS if options.on_a_loop else PATIENCE_MS)
         self._options = options
         self._pid = os.getpid()

@@ -194,7 +194,7 @@ class EmulatedProvider:
         return self.account(key).batches.remove(batch_id)
 
     def remove_file(self, file_id: str, *, key: str | None = None) -> None:
-        """Delete a file, as a provider or somebody else does; its batch still names it."""
+        """Delete a file, as a provider or another user does; its batch still names it."""
         self.account(key).files.remove(file_id)
 
     def snapshot(self, batch_id: str, *, key: str | None = None) -> BatchSnapshot:

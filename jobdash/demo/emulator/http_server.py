@@ -266,7 +266,7 @@ class PromptServer(uvicorn.Server):
                 transport.abort()
 
     async def main_loop(self) -> None:
-        """Wait for `stop`; uvicorn's own loop looks ten times a second."""
+        """Wait for `stop`; uvicorn's own loop wakes up ten times a second."""
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         self._on_started(self)

@@ -225,7 +225,7 @@ def a_long_call_holds_up_no_other(make: MakeEngine) -> None:
 
 
 def is_quick_behind_a_quiet_time(make: MakeEngine) -> None:
-    """A key that comes while nothing is to be done is delivered soon: no pause between looks grows."""
+    """A key that comes while nothing is to be done is delivered soon: polls do not become rarer."""
     first, second = keys_of("k3f9x2ab", 2)
     with started(make) as (engine, deliveries):
         engine.dispatch([first])
@@ -268,7 +268,7 @@ def forgets_no_job_that_begins_alike(make: MakeEngine) -> None:
 
 
 def forget_leaves_what_runs_alone(make: MakeEngine) -> None:
-    """A call under way ends as ever although its job is forgotten, and the worker goes on behind it."""
+    """A call under way ends normally although its job is forgotten, and the worker goes on after it."""
     (key,), (other,) = keys_of("k3f9x2ab", 1), keys_of("m9cdh3zk", 1)
     with started(make, concurrency=1) as (engine, deliveries):
         deliveries.open.clear()

@@ -129,7 +129,7 @@ def a_restarted_worker_goes_on(tested: EngineUnderTest) -> None:
 
 
 def a_stopped_process_holds_up_no_other(tested: EngineUnderTest) -> None:
-    """A worker that stands still for a while, with keys, takes nothing of what others could do."""
+    """A worker that is suspended for a while, with keys, holds up nothing that others could do."""
     first, second = keys_of("k3f9x2ab", 1), keys_of("m9cdh3zk", 6)
     with worker_processes(tested, 1, 1, held=True) as (still,):
         still.dispatch(first)
@@ -236,7 +236,7 @@ def _longest_transaction_s(address: str) -> float:
         while time.monotonic() < until:
             with closing(_file(address)) as connection:
                 begun = time.monotonic()
-                connection.execute("BEGIN IMMEDIATE")  # waits for whoever writes
+                connection.execute("BEGIN IMMEDIATE")  # waits for other writers
                 connection.execute("ROLLBACK")
                 longest = max(longest, time.monotonic() - begun)
             time.sleep(0.05)

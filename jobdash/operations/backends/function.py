@@ -1,4 +1,4 @@
-"""Job functions: acted on through the store, which their workers look at."""
+"""Job functions: acted on through the store, which their workers poll."""
 
 from __future__ import annotations
 

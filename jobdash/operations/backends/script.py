@@ -1,4 +1,4 @@
-"""Scripts on this computer: acted on through the store, which their workers look at, and as processes."""
+"""Scripts on this computer: acted on through the store, which their workers poll, and as processes."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _ENDS_BEHIND = statement("ends_behind")
 _STALLED = statement("newly_stalled_jobs")
 _GONE_SOON = statement("results_newly_gone_soon")
 _AT_ONCE = 100
-"""Events claimed at once; of more, which is a first look back, the newest."""
+"""Events claimed at once; of more, when notifications are turned on, the newest."""
 
 
 @dataclass(frozen=True, slots=True)

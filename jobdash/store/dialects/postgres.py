@@ -53,7 +53,7 @@ _SERVER_MS = "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 _CLOCKS_AGREE_MS = 500
 """A smaller difference between two clocks cannot be distinguished from the time that a query takes."""
 _CLOCKS_COMPARED_S = 60.0
-"""How often the clocks are compared where no look at the store does it."""
+"""How often the clocks are compared where no poll of the store does it."""
 _LOOK = (
     # Two statements, as a snapshot is taken before its statement runs: what has counted a change by then has
     # begun its transaction before the snapshot.

@@ -1,4 +1,4 @@
-"""What a face knows of the changes in a store on a server, from looks at a few numbers."""
+"""Detection of changes in a store on a server, by polling a few numbers."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 
 class Changes:
-    """What looks at a store have found."""
+    """What the polls of a store have found."""
 
     def __init__(self) -> None:
         self.version = 0
-        """How many looks found that something may have changed."""
+        """How many polls found that something may have changed."""
         self._pulse = -1
         self._snapshot = (0, 0)
         self._until = 0
         """The id of a transaction; until all older ones have ended, one of them may commit a change."""
 
     def look(self, pulse: int, snapshot: tuple[int, int], newest: Callable[[], int]) -> None:
-        """Take what a look has found.
+        """Take what a poll has found.
 
         That is the number of changes begun, the oldest transaction that is under way with the end of those
         that have ended, and what returns an id that is newer than that of any transaction begun so far. (No

@@ -1,4 +1,4 @@
-"""Hold a store in PostgreSQL for an upgrade: who may, one at a time, and nobody who writes meanwhile."""
+"""Hold a store in PostgreSQL for an upgrade: by its owner, one at a time, with no other writer."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _tables(raw: psycopg.Connection[Any], location: PostgresLocation) -> frozens
 def _grant_as_before(
     raw: psycopg.Connection[Any], location: PostgresLocation, before: frozenset[str]
 ) -> None:
-    """Give everybody the rights to new tables that they have to the table of jobs."""
+    """Give every role the rights to new tables that they have to the table of jobs."""
     added = sorted(_tables(raw, location) - before)
     for number, role, right in raw.execute(_RIGHTS).fetchall() if added else ():
         to = sql.SQL("PUBLIC") if number == 0 else sql.Identifier(role)

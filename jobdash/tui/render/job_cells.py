@@ -197,7 +197,7 @@ def line(
 ) -> dict[str, list[Piece]]:
     """Return the pieces of every column; ``places`` gives the columns' widths in cells.
 
-    ``queued``: an action on the job waits for its turn. ``dim``: it is of an account of somebody else.
+    ``queued``: an action on the job waits for its turn. ``dim``: it is of another person's account.
     """
     drawn: dict[str, list[Piece]] = {}
     for column, width in places.items():

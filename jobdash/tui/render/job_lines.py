@@ -28,7 +28,7 @@ class LineStyle(NamedTuple):
     marked: bool
     word: str
     dim: bool
-    """It is a job of somebody else's account."""
+    """It is a job of another person's account."""
     family: FamilyMark | None
     """Its place in a family; None where families are not drawn, and for a job in none."""
 
