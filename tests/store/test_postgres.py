@@ -121,8 +121,8 @@ def test_the_parts_that_workers_hold_are_found_among_those_that_are_done(path: P
         " FROM job, generate_series(0, 99) AS n",
     )
     raw(path, "ANALYZE part")
-    for look, values in ((parts._HOLDERS, ()), (parts._EXPIRE, (1, "y", 5))):
-        assert "Seq Scan" not in postgres_kit.plan(path, look, values)
+    for query, values in ((parts._HOLDERS, ()), (parts._EXPIRE, (1, "y", 5))):
+        assert "Seq Scan" not in postgres_kit.plan(path, query, values)
 
 
 def test_items_are_found_by_their_keys_in_a_job_of_many(path: PostgresLocation) -> None:
