@@ -38,14 +38,17 @@ def status_tone(row: JobRow) -> Style:
 
 
 def progress(row: JobRow) -> str:
-    """Return ``6,214/10,000``; what is not known is a dash, never a zero."""
+    """Return ``6,214/10,000``, or ``62%``; what is not known is a dash, never a zero."""
+    if row.done is None and row.percent is not None:
+        return f"{row.percent}%"
     done = "—" if row.done is None else f"{row.done:,}"
     return done if row.total is None else f"{done}/{row.total:,}"
 
 
 def known_done(row: JobRow) -> str:
-    """Return ``120 of 1,000 done``; empty where that is unknown."""
-    return "" if row.total is None or row.done is None else done_words(row)
+    """Return ``120 of 1,000 done``, or ``12% of 1,000 done``; empty where that is unknown."""
+    known = row.percent is not None if row.done is None else row.total is not None
+    return done_words(row) if known else ""
 
 
 def short_name(row: JobRow) -> str:

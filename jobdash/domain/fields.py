@@ -36,6 +36,8 @@ class ProviderFields:
     """Those of the input tokens that came out of a cache."""
     profile: str | None = None
     """Which of the servers with its provider's API has it; of a `RemoteJob`, empty for one not listed."""
+    percent: int | None = None
+    """How much of it is done, where its provider says that in place of counts."""
 
 
 class Kind(Enum):
@@ -344,6 +346,7 @@ JOB_FIELDS = (
     JobField("parts", "parts", Kind.MAPPING, heavy=True, faces=Face.JSON | Face.SHOW | Face.SCRIPT),
     JobField("fetched_on", heavy=True, stored="fetched_on", faces=_LIST_DATA),
     JobField("host", "host", heavy=True, faces=_LIST_DATA),
+    JobField("percent", kind=Kind.NUMBER, faces=_LIST_DATA, merge=Merge.NUMBER, matches=Match.NUMBER),
 )  # fmt: skip
 """Every field, in the order of ``list --csv``, which scripts count by: a new one comes last.
 

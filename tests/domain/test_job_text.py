@@ -116,5 +116,7 @@ def test_where_nothing_is_counted_its_window_is_what_is_known() -> None:
     assert (window_part(silent, NOW), window_words(silent, NOW)) == (0.25, "6h of 24h gone")
     assert done_words(silent) == f"how many of {silent.total:,} is not known"
     assert window_part(silent, NOW + 30 * HOUR) == 1.0
+    percent = job(**asked, percent=40)
+    assert (window_part(percent, NOW), done_words(percent)) == (None, f"40% of {percent.total:,} done")
     for other in (job(), job(Status.COMPLETED, **asked), job(**asked | {"expires_at": None})):
         assert (window_part(other, NOW), window_words(other, NOW)) == (None, "")

@@ -66,6 +66,7 @@ async def test_a_batch_is_submitted_finished_and_fetched(
     row = world.row(remote_id)
     assert (row.name, row.model, row.status) == ("nightly eval", "m", Status.IN_PROGRESS)
     assert (row.done is None) == (account.name == "together")
+    assert row.percent == (50 if account.name == "together" else None)
 
     world.pass_time(600)
     await world.sync(account.name)

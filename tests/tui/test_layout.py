@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from shared.local_kit import ELSEWHERE, begin
 from shared.slices import rest_slow
 from textual.filter import LineFilter
-from tui_kit import MINUTE, Dash, account, dashboard, job, jobs, make_store, now_ms
+from tui_kit import MINUTE, Dash, account, change, dashboard, job, jobs, make_store, now_ms
 
 from jobdash.config.settings import UiSettings
 from jobdash.domain.fields import COLUMNS
@@ -281,6 +281,20 @@ async def test_the_bar_of_what_is_not_counted_is_the_part_of_its_window_that_has
         assert re.search("┅{3,}┄{9,}.* —/100", dash.screen)
         await dash.press("enter")
         await dash.until(lambda: "6h of 24h gone" in dash.screen)
+
+
+async def test_a_percent_in_place_of_counts_is_the_bar(path: Path) -> None:
+    rows = [job(1, succeeded=None, failed=None, expires_at=now_ms() + 3_600_000)]
+    async with dashboard(path, [OPENAI], rows=rows, working=False, size=(200, 24)) as dash:
+        change(path, "UPDATE job SET percent = 40")
+        await dash.until(lambda: "40%" in dash.screen)
+        row = dash.table.current
+        assert row is not None
+        pieces = job_cells.bar(row, 20, UNICODE, now_ms())
+        assert pieces == [(UNICODE.bar * 8, "success"), (UNICODE.track * 12, "track")]
+        assert "┅" not in dash.screen
+        await dash.press("enter")
+        await dash.until(lambda: "percent done 40" in dash.screen)
 
 
 @pytest.mark.parametrize(("env", "ascii_only"), [({"LC_ALL": "C"}, True), ({"LC_ALL": "POSIX"}, True),

@@ -36,9 +36,9 @@ def left(row: JobRow, now: int) -> str:
 def window_part(row: JobRow, now: int) -> float | None:
     """Return how much of its window an unfinished batch has used, of 1, where its provider counts nothing.
 
-    None where requests are counted, or where the window is not known.
+    None where requests are counted, where it says a part itself, or where the window is not known.
     """
-    if row.terminal or row.gone or row.done is not None or row.expires_at is None:
+    if row.terminal or row.gone or row.expires_at is None or (row.done, row.percent) != (None, None):
         return None
     window = row.expires_at - row.created_at
     return min(1.0, max(0.0, (now - row.created_at) / window)) if window > 0 else None
@@ -61,6 +61,8 @@ def expires_in(row: JobRow, now: int) -> str:
 
 def done_words(row: JobRow, word: str = "done") -> str:
     """Return how many requests or items are done: ``25 of 100 done``; no 0 where none are counted."""
+    if row.done is None and row.percent is not None:
+        return f"{row.percent}%{'' if row.total is None else f' of {row.total:,}'} {word}"
     if row.done is None and row.total is not None:
         return f"how many of {row.total:,} is not known"
     return f"{row.done or 0:,} {word}" if row.total is None else f"{row.done or 0:,} of {row.total:,} {word}"

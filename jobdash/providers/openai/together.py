@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urljoin
 
+from jobdash.domain.remote_job import RemoteJob
 from jobdash.errors import BadResponse
 from jobdash.providers.base import RemotePage, Submission
 from jobdash.providers.http import REDIRECT_EXPECTED, opened
@@ -22,6 +24,11 @@ _PIECE = 1024 * 1024
 
 class TogetherBatches(OpenAIBatches):
     """One Together account."""
+
+    def _read_job(self, value: object) -> RemoteJob:
+        """Return a batch: Together counts no requests, and says how many percent of them are done."""
+        job = super()._read_job(value)
+        return replace(job, percent=_percent(unwrapped_object(value).get("progress")))
 
     async def list(self, cursor: str | None = None, limit: int | None = None) -> RemotePage:
         """Return all batches: an array, or null where there is none."""
@@ -55,6 +62,12 @@ class TogetherBatches(OpenAIBatches):
         )
         seen = self._http.client.post(f"{self.origin}/files/{file_id}/preprocess", headers=key)
         return self._uploaded(unwrapped_object(await self._http.ask(seen, deadline=wait)), file_id, None)
+
+
+def _percent(progress: object) -> int | None:
+    if isinstance(progress, bool) or not isinstance(progress, int | float) or not 0 <= progress <= 100:
+        return None
+    return int(progress)
 
 
 class _Pieces:

@@ -141,6 +141,8 @@ class JobRecord(Base, table=True):
     """``module:name`` of the function that workers run over its items; NULL for every other job."""
     fetched_on: str | None = None
     """The host that has its fetched files; NULL in a store that is a file, which only one host uses."""
+    percent: int | None = None
+    """How much of it is done, where its provider says that in place of counts."""
 
     __table_args__ = (
         CheckConstraint(is_one_of("remote_status", Status), name="remote_status_known"),

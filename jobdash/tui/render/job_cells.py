@@ -74,10 +74,12 @@ def name_style(row: JobRow) -> str:
 
 
 def counts(row: JobRow, none: str, width: int | None = None) -> str:
-    """Return ``6,214/10,000``; what is not known is a dash, never a zero.
+    """Return ``6,214/10,000``, or ``62%``; what is not known is a dash, never a zero.
 
     In ``width`` cells no digit is cut: first the total is abbreviated, then both are.
     """
+    if row.done is None and row.percent is not None:
+        return f"{row.percent}%"
     if row.total is None and row.done is None:
         return none
     done, total = (none if number is None else f"{number:,}" for number in (row.done, row.total))
@@ -100,7 +102,9 @@ def bar(row: JobRow, width: int, symbols: Symbols, now: int | None = None) -> li
 
     Where nothing is counted, dashes: heavy ones for the part of its window that has gone, one at least.
     """
-    if row.total is None or row.done is None or row.total <= 0:
+    if row.done is None and row.percent is not None:
+        halves = min(2 * width, row.percent * 2 * width // 100)
+    elif row.total is None or row.done is None or row.total <= 0:
         if row.unfinished:
             part = None if now is None else job_text.window_part(row, now)
             gone = 0 if part is None else min(width, max(1, round(width * part)))

@@ -319,6 +319,7 @@ def _numbers(usage: Mapping[str, object], above: str = "") -> Iterator[tuple[str
 def _counts(row: JobRow) -> str:
     parts = [("total", row.total), ("succeeded", row.succeeded), ("failed", row.failed)]
     parts += [("cancelled", row.cancelled), ("expired", row.expired), ("remaining", row.remaining)]
+    parts += [("percent done", row.percent if row.done is None else None)]
     return " · ".join(f"{name} {value:,}" for name, value in parts if value is not None) or "—"
 
 
