@@ -67,9 +67,14 @@ class Hosts:
             function = load_functions(["witnessed"])["witnessed:witnessed"]
             submit_to(function, range(self.items), parts=parts, location=self.location)
 
-    def begin(self) -> subprocess.Popen[bytes]:
+    def begin(
+        self, on: Callable[[list[str]], list[str]] = lambda command: command, **env: str
+    ) -> subprocess.Popen[bytes]:
+        """Start a worker; ``on`` makes of its command one that runs it somewhere else."""
         log = (self.folder / f"worker{len(list(self.folder.glob('worker*')))}.log").open("wb")
-        process = subprocess.Popen(self._command, cwd=self.folder, env=self._env, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            on(self._command), cwd=self.folder, env=self._env | env, stdout=log, stderr=log
+        )
         self.running.append(process)
         return process
 
