@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +54,8 @@ def killed_again_and_again(hosts: Hosts, seed: int) -> None:
         hosts.begin()
         kills += 1
     hosts.until(lambda: completed(hosts))
-    assert set(hosts.end()) == {0}
+    # One that was still starting has not begun to listen to it.
+    assert set(hosts.end()) <= {0, -signal.SIGTERM}
     # Of each part under way one item: its outcome was not written yet.
     all_is_there(hosts, kills * CONCURRENCY)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -116,4 +117,5 @@ def killed_on_two_hosts(engine: str, kills: int, chance: random.Random) -> None:
             workers.running[victim] = workers.running.pop(begun)
         workers.until(lambda: completed(workers))
         all_is_there(workers, kills * CONCURRENCY)
-        assert set(made.end()) == {0}, workers.logs()
+        # One that was still starting has not begun to listen to it: a shell's 128 and the signal.
+        assert set(made.end()) <= {0, 128 + signal.SIGTERM}, workers.logs()
