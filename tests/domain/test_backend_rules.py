@@ -27,8 +27,8 @@ from jobdash.domain.status import FORCE_FAILED, Status, ended_text
         (job(Status.COMPLETED, cancel_requested_at=NOW - HOUR), "finished before the cancel took effect"),
     ],
 )
-def test_the_story_of_a_batch(row: JobRow, text: str | None) -> None:
-    remark = rules_of(row).story(row, NOW)
+def test_the_summary_of_a_batch(row: JobRow, text: str | None) -> None:
+    remark = rules_of(row).summary(row, NOW)
     assert (remark and remark.text) == text
 
 
@@ -57,8 +57,8 @@ def test_the_story_of_a_batch(row: JobRow, text: str | None) -> None:
         ),
     ],
 )
-def test_the_story_of_a_script(row: JobRow, remark: Remark | None) -> None:
-    assert rules_of(row).story(row, NOW) == remark
+def test_the_summary_of_a_script(row: JobRow, remark: Remark | None) -> None:
+    assert rules_of(row).summary(row, NOW) == remark
 
 
 def ended_sentence(row: JobRow) -> str:

@@ -57,7 +57,7 @@ def test_what_a_batch_that_ended_early_has_to_fetch(row: JobRow, words: str) -> 
     # D-3
     assert ended_early(row) == words
     assert bool(to_fetch(row)) is bool(words)
-    assert (getattr(rules_of(row).story(row, NOW), "text", "") or "") == words
+    assert (getattr(rules_of(row).summary(row, NOW), "text", "") or "") == words
 
 
 def test_results_that_go_soon_are_said_to_as_long_as_they_were_not_fetched() -> None:
@@ -67,6 +67,6 @@ def test_results_that_go_soon_are_said_to_as_long_as_they_were_not_fetched() -> 
     assert results_gone(job(Status.COMPLETED, results_expire_at=NOW + 30 * DAY), NOW) == ""
     fetched = job(Status.COMPLETED, results_expire_at=NOW + DAY, fetched_at=NOW, results_ok=7)
     assert results_gone(fetched, NOW) == ""
-    remark = rules_of(fetched).story(fetched, NOW)
+    remark = rules_of(fetched).summary(fetched, NOW)
     assert remark is not None
     assert remark.text == "fetched: 7 ok"

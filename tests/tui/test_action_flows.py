@@ -151,7 +151,7 @@ async def test_force_fail_and_undo(emulator: Emulator, server: EmulatorServer, p
         await agree(dash, "f")
         await dash.until(lambda: dash.statuses()["one"] == "failed")
         await dash.until(lambda: "failed here" in dash.toast)
-        assert "failed here; the provider says" in dash.line("story")
+        assert "failed here; the provider says" in dash.line("summary")
         await agree(dash, "u")
         await dash.until(lambda: "Taken back: 1 job" in dash.toast)
         await dash.until(lambda: dash.statuses()["one"] == "cancelling")
@@ -192,7 +192,7 @@ async def test_cancel_and_delete_waits_for_the_confirmation(
     ) as dash:
         await agree(dash, "X")
         await dash.until(lambda: "removing" in dash.screen)
-        assert "removed as soon as the provider confirms" in dash.line("story")
+        assert "removed as soon as the provider confirms" in dash.line("summary")
         deadline = time.monotonic() + 15
         while dash.names and time.monotonic() < deadline:
             dash.app.runtime.sync_now()

@@ -59,7 +59,7 @@ async def opened(
         await dash.until(lambda: "✓" in dash.line("accounts"))
         if fetched:
             await dash.press("d")
-            await dash.until(lambda: "fetched: " in dash.line("story"), 20)
+            await dash.until(lambda: "fetched: " in dash.line("summary"), 20)
         await dash.press("enter")
         await dash.until(lambda: isinstance(dash.app.screen, JobScreen))
         yield dash

@@ -55,7 +55,7 @@ async def test_partial_updates_add_up_to_the_whole_screen(path: Path, moves: tup
     async with dashboard(path, [OPENAI], rows=jobs(*WORDS), working=False, size=(120, 36)) as dash:
         await dash.until(lambda: "job-048" in dash.screen)
         written = [_whole(dash)]
-        lines = [dash.app.main.query_one(f"#{name}") for name in ("title", "story", "keys")]
+        lines = [dash.app.main.query_one(f"#{name}") for name in ("title", "summary", "keys")]
         for line in moves:
             dash.table.go(line)
             written.append(_partial(dash, dash.table, *lines))

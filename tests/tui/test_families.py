@@ -39,12 +39,12 @@ async def test_a_family_is_one_row_that_opens_and_closes(opened: Opened) -> None
         await dash.settle()
         line = next(line for line in dash.screen.splitlines() if "job-002 (3)" in line)
         assert all(word in line for word in ("⊞ job-002 (3)", "running", "94/100"))
-        assert "→ opens 3 jobs: 1 running, 2 completed" in dash.line("story")
+        assert "→ opens 3 jobs: 1 running, 2 completed" in dash.line("summary")
         assert "All 6" in dash.line("tabs")
         await dash.press("right")
         assert dash.names == ["job-004", "job-003", "job-002", "job-005", "job-006", "job-001"]
         assert "⊟ job-002 (3)" in dash.screen
-        assert "its rest was sent again" in dash.line("story")
+        assert "its rest was sent again" in dash.line("summary")
         await dash.press("right", "down", "down")
         assert dash.current == "job-006"
         await dash.press("left")

@@ -18,7 +18,7 @@ from jobdash.domain.text import clean
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.planning import plan_jobs
 from jobdash.tui.action_runs import ActionRun, single_toast
-from jobdash.tui.render import job_cells, job_details, job_story
+from jobdash.tui.render import job_cells, job_details, job_summary
 from jobdash.tui.render.columns import column_layout
 from jobdash.tui.render.job_details import BatchView
 from jobdash.tui.render.log_lines import log_lines
@@ -169,8 +169,8 @@ def test_every_line_widget_shows_only_printable_text(browser: Browser) -> None:
     for row in rows:
         texts = [text for pieces in job_cells.line(row, places, now, UNICODE).values() for text, _ in pieces]
         errors = browser.errors_summary(row.id)
-        texts += [span.text for span in job_story.title_spans(row, 200, now, UNICODE)]
-        texts += [span.text for span in job_story.story_spans(row, errors, 200, now, UNICODE)]
+        texts += [span.text for span in job_summary.title_spans(row, 200, now, UNICODE)]
+        texts += [span.text for span in job_summary.summary_spans(row, errors, 200, now, UNICODE)]
         full = browser.job(row.id)
         assert full is not None
         lines = [*job_details.error_lines(full, 100), *BatchView(browser).detail_lines(full, 100, now)]

@@ -317,16 +317,16 @@ async def test_sentences_of_the_detail_line_have_a_dot_between_them_and_an_ellip
     ui = UiSettings(ascii=ascii_only)
     async with dashboard(path, working=False, size=(130, 24), ui=ui) as dash:
         text = f"c cancels it {dot} 1 failed: 1 × no such colour"
-        await dash.until(lambda: dash.line("story").endswith(text))
-        whole = dash.line("story")
+        await dash.until(lambda: dash.line("summary").endswith(text))
+        whole = dash.line("summary")
         for width in (80, 88, 89, 90, 91, 100):
             await dash.pilot.resize_terminal(width, 24)
-            await dash.until(lambda: dash.line("story") != whole)
-            line = dash.line("story")
+            await dash.until(lambda: dash.line("summary") != whole)
+            line = dash.line("summary")
             assert cell_len(line) <= width
             assert line.endswith(more)
             assert whole.startswith(line.removesuffix(more))
         run.ends("failed", "the disk is full " * 20)
         await dash.press("enter")
-        await dash.until(lambda: f"3 not processed {dot} the disk is full" in dash.line("job-story"))
-        assert dash.line("job-story").endswith(more)
+        await dash.until(lambda: f"3 not processed {dot} the disk is full" in dash.line("job-summary"))
+        assert dash.line("job-summary").endswith(more)

@@ -103,7 +103,7 @@ async def test_a_jobs_own_screen_follows_it(path: Path) -> None:
         await dash.press("2")
         assert "provider says" in dash.screen
         change(path, "UPDATE job SET removed_at = 1")
-        await dash.until(lambda: "removed from the table" in dash.line("job-story"))
+        await dash.until(lambda: "removed from the table" in dash.line("job-summary"))
         await dash.press("escape")
         await dash.until(lambda: dash.app.screen is dash.app.main)
 
@@ -135,7 +135,8 @@ async def test_which_requests_failed_stands_on_a_jobs_own_screen(path: Path) -> 
         with open_writer(path) as writer:
             writer.set_errors(1, remote, failed)
         await dash.until(lambda: "2 × too_long" in dash.screen)
-        await dash.until(lambda: "row-0, row-1" in dash.screen)  # the story above the page may be drawn first
+        # The summary above the page may be drawn first.
+        await dash.until(lambda: "row-0, row-1" in dash.screen)
         assert "1 × error" in dash.screen
         assert "row-2" in dash.screen
         await dash.press("4")

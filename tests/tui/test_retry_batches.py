@@ -50,9 +50,9 @@ async def test_the_rest_of_a_batch_is_sent_again_after_a_dialog(
         child = dash.toast.rpartition(" ")[2]
         await dash.until(lambda: "nightly (2)" in dash.screen)
         await dash.press("right", "down")
-        await dash.until(lambda: "sent again from" in dash.line("story"))
+        await dash.until(lambda: "sent again from" in dash.line("summary"))
         await dash.press("up")
-        await dash.until(lambda: f"its rest was sent again as {child}" in dash.line("story"))
+        await dash.until(lambda: f"its rest was sent again as {child}" in dash.line("summary"))
         await dash.press("r")
         await dash.until(lambda: "of the same requests, is still" in dash.toast)
     assert len(emulator.journal.calls("POST", "/v1/batches")) == 1
@@ -66,7 +66,7 @@ async def test_what_was_cut_off_can_be_chosen(
     async with dashboard(path, [account("openai", server, OPENAI_KEY)]) as dash:
         await shown(dash)
         await dash.press("d")
-        await dash.until(lambda: "fetched: 13 ok" in dash.line("story"), 20)
+        await dash.until(lambda: "fetched: 13 ok" in dash.line("summary"), 20)
         await dash.press("r")
         await dash.until_dialog()
         assert "4 answers cut off" in dash.screen
@@ -83,7 +83,7 @@ async def test_a_whole_batch_has_nothing_to_send_again(
     async with dashboard(path, [account("openai", server, OPENAI_KEY)]) as dash:
         await shown(dash)
         await dash.press("d")
-        await dash.until(lambda: "fetched: 20 ok" in dash.line("story"), 20)
+        await dash.until(lambda: "fetched: 20 ok" in dash.line("summary"), 20)
         await dash.press("r")
         await dash.until(lambda: "nightly: every request has its answer" in dash.toast)
 
@@ -101,7 +101,7 @@ async def test_a_closed_family_is_fetched_in_one(
         await dash.press("y")
         await dash.until(lambda: "nightly (2)" in dash.screen, 20)
         await dash.press("f5")
-        await dash.until(lambda: "2 completed" in dash.line("story"), 20)
+        await dash.until(lambda: "2 completed" in dash.line("summary"), 20)
         await dash.press("d")
         await dash.until(lambda: "nightly: 20 ok, of 2 batches in " in dash.toast, 20)
     assert len(merged_lines(tmp_path)) == 20

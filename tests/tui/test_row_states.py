@@ -139,9 +139,9 @@ async def test_why_a_key_is_refused_stands_below_an_unfinished_job_of_the_accoun
     polled(path, "key rejected (403): Country, region, or territory not supported")
     async with dashboard(path, [OPENAI], working=False, size=(100, 24)) as dash:
         words = "openai: key rejected (403): Country, region, or territory not supported"
-        await dash.until(lambda: words in dash.line("story"))
+        await dash.until(lambda: words in dash.line("summary"))
         await dash.press("down")
-        await dash.until(lambda: "key rejected" not in dash.line("story"))
+        await dash.until(lambda: "key rejected" not in dash.line("summary"))
 
 
 async def test_an_empty_tab_shows_where_the_jobs_are(path: Path) -> None:

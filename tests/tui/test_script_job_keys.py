@@ -76,7 +76,7 @@ async def test_retry_shows_what_is_left_and_makes_it_wait(path: Path) -> None:
         await dash.press("y")
         await dash.until(lambda: "○ pending" in dash.screen)
         await dash.until(lambda: "waits for its script" in dash.toast)
-        assert "waits for its script" in dash.line("story")
+        assert "waits for its script" in dash.line("summary")
         await dash.press("enter")
         await dash.until(lambda: "○ pending · waits for its script" in dash.line("job-head"))
         await dash.press("r")
@@ -339,7 +339,9 @@ async def test_cancel_all_pending_reaches_scripts(path: Path) -> None:
         await ready(dash)
         await dialog(dash, "C")
         await dash.press("y")
-        await dash.until(lambda: "cancelling" in dash.line("story").lower() or "◐ cancelling" in dash.screen)
+        await dash.until(
+            lambda: "cancelling" in dash.line("summary").lower() or "◐ cancelling" in dash.screen
+        )
 
 
 # ── text ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -537,9 +539,9 @@ async def test_a_script_that_dies_at_once_leaves_a_trace(path: Path, tmp_path: P
         screen.query_one("#choice-restart").value = True
         await dash.until(lambda: "output in a log file" in " ".join(dash.screen.split()))
         await dash.press("y")
-        await dash.until(lambda: "ended with exit code 3 before it began" in dash.line("story"), 20)
+        await dash.until(lambda: "ended with exit code 3 before it began" in dash.line("summary"), 20)
         await dash.press("enter")
-        await dash.until(lambda: "ended with exit code 3" in dash.line("job-story"))
+        await dash.until(lambda: "ended with exit code 3" in dash.line("job-summary"))
         await dash.press("5")
         await dash.until(lambda: "no module named pillow" in dash.screen)
 

@@ -107,18 +107,18 @@ async def test_a_cancel_lets_the_item_finish_and_lists_what_was_not_processed(pa
             await dash.until_dialog()
             assert "items under way finish, no new ones start" in dash.screen
             await dash.press("y")
-            await dash.until(lambda: "Cancelling… items under way finish" in dash.line("job-story"))
+            await dash.until(lambda: "Cancelling… items under way finish" in dash.line("job-summary"))
             assert "cancelling" in dash.line("job-head")
             resize.go("ok")
             ended = "Job was cancelled: 3 of 8 done, 5 not processed"
-            await dash.until(lambda: ended in dash.line("job-story"))
+            await dash.until(lambda: ended in dash.line("job-summary"))
             assert "c Cancel" not in dash.line("keys")
             await dash.press("o", "o", "o", "o")
             await dash.until(lambda: outcomes(dash) == [(key, "waiting") for key in KEYS[3:]])
             await dash.until(resize.ended)
         async with dashboard(path, working=False) as dash:  # C-7
             await opened(dash)
-            await dash.until(lambda: ended in dash.line("job-story"))
+            await dash.until(lambda: ended in dash.line("job-summary"))
 
 
 async def test_declining_changes_nothing(path: Path) -> None:
@@ -336,8 +336,8 @@ async def test_a_stalled_job_shows_it_and_what_to_do(path: Path) -> None:
     change(path, "UPDATE job SET lease_until = lease_until - 3600000")
     async with dashboard(path, working=False) as dash:
         await dash.until(lambda: "⚠ stalled" in dash.screen)
-        assert "its script has not been heard of for 1h" in dash.line("story")
-        assert "f fails it" in dash.line("story")
+        assert "its script has not been heard of for 1h" in dash.line("summary")
+        assert "f fails it" in dash.line("summary")
         await opened(dash)
         assert "⚠ stalled" in dash.line("job-head")
         assert "left" not in dash.line("job-progress")

@@ -169,7 +169,7 @@ async def test_a_file_over_a_limit_is_offered_to_be_split_and_its_parts_wait_for
         await dash.press("right")
         assert dash.names == ["nightly (1/3)", "nightly (2/3)", "nightly (3/3)"]
         dash.select("nightly (3/3)")
-        await dash.until(lambda: "sent when there is room" in dash.line("story"))
+        await dash.until(lambda: "sent when there is room" in dash.line("summary"))
         await dash.press("c")
         await dash.until_dialog()
         assert "1 job never sent: cancelled at once" in dash.screen

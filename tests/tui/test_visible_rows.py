@@ -59,7 +59,7 @@ async def test_a_toast_covers_neither_the_detail_lines_nor_the_keys(
     path: Path, size: tuple[int, int], number: int
 ) -> None:
     async with dashboard(path, rows=jobs("failed", "in_progress"), working=False, size=size) as dash:
-        lines = {name: dash.app.main.query_one(f"#{name}").region.y for name in ("title", "story", "keys")}
+        lines = {name: dash.app.main.query_one(f"#{name}").region.y for name in ("title", "summary", "keys")}
         before = dash.screen.splitlines()
         for each in range(number):
             dash.app.notify(f"toast {each} " + "long words " * (each % 3 * 20))
@@ -189,6 +189,6 @@ async def test_the_cursor_moves_over_rows_in_sight_without_asking_the_store(path
         dash.app.context.browser._connection.set_trace_callback(asked.append)
         for number in range(11, 0, -1):
             await dash.press("down")
-            assert f"{number} failed" in dash.line("story")
+            assert f"{number} failed" in dash.line("summary")
         await dash.press("up", "home", "end")
         assert [sql for sql in asked if "job" in sql] == []

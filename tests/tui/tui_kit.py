@@ -201,7 +201,7 @@ class Dash:
         return {row.name: row.status.value for row in self.table.visible_rows}
 
     def line(self, name: str) -> str:
-        """One of the lines around the table: accounts, banner, tabs, header, title, story, keys, …"""
+        """One of the lines around the table: accounts, banner, tabs, header, title, summary, keys, …"""
         return self.app.screen.query_one(f"#{name}", Line).plain
 
     @property

@@ -63,7 +63,7 @@ class BackendRules(Protocol):
     def identity(self, job: JobDetails) -> Iterator[tuple[str, str]]:
         """Yield where a job runs, as labelled facts."""
 
-    def story(self, job: JobRow, now: int) -> Remark | None:
+    def summary(self, job: JobRow, now: int) -> Remark | None:
         """Return the one sentence worth showing of a job in the dashboard, with its keys; mostly None."""
 
     def remarks(self, job: JobRow, now: int) -> list[str]:

@@ -34,7 +34,7 @@ class Function(Script):
             return None
         return f"is a function's job, whose force-fail stays: jobdash retry {job.public_id}"
 
-    def story(self, job: JobRow, now: int) -> Remark | None:
+    def summary(self, job: JobRow, now: int) -> Remark | None:
         """Return the one sentence worth showing of a job in the dashboard, with its keys; mostly None."""
         if job.force_failed:
             return Remark("failed here; what its workers may still write is refused; r retries it", "warning")

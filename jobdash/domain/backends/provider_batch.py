@@ -62,9 +62,9 @@ class ProviderBatch:
         yield "At the provider", job.row.remote_id or "not confirmed yet"
         yield "Account", f"{job.row.account} ({job.row.provider}, {job.row.origin})"
 
-    def story(self, job: JobRow, now: int) -> Remark | None:
+    def summary(self, job: JobRow, now: int) -> Remark | None:
         """Return the one sentence worth showing of a job in the dashboard, with its keys; mostly None."""
-        return _story(job, now)
+        return _summary(job, now)
 
     def remarks(self, job: JobRow, now: int) -> list[str]:
         """Return what a command prints behind the status of a job."""
@@ -225,7 +225,7 @@ _DECIDERS = {
 }
 
 
-def _story(job: JobRow, now: int) -> Remark | None:
+def _summary(job: JobRow, now: int) -> Remark | None:
     asked = job.cancel_requested_at
     if waits_here(job):
         return Remark("queued here: sent when there is room at its provider", "text")
@@ -247,10 +247,10 @@ def _story(job: JobRow, now: int) -> Remark | None:
         return Remark(f"cancel asked {short_span(now - asked)} ago, not confirmed yet", "warning")
     if job.status is Status.COMPLETED and asked is not None:
         return Remark(LATE_CANCEL, "muted")
-    return _results_story(job, now)
+    return _results_summary(job, now)
 
 
-def _results_story(job: JobRow, now: int) -> Remark | None:
+def _results_summary(job: JobRow, now: int) -> Remark | None:
     """Return what is worth knowing of the results of a batch that has ended."""
     if job.collected is not None:
         return Remark(f"fetched: {outcome_counts(job.collected)}", "muted")

@@ -56,9 +56,9 @@ class Script:
         """Yield the account."""
         yield "Account", job.row.account
 
-    def story(self, job: JobRow, now: int) -> Remark | None:
+    def summary(self, job: JobRow, now: int) -> Remark | None:
         """Return the one sentence worth showing of a job in the dashboard, with its keys; mostly None."""
-        return _story(job, now)
+        return _summary(job, now)
 
     def remarks(self, job: JobRow, now: int) -> list[str]:
         """Return what a command prints behind the status of a job."""
@@ -153,7 +153,7 @@ _DECIDERS = {
 }
 
 
-def _story(job: JobRow, now: int) -> Remark | None:
+def _summary(job: JobRow, now: int) -> Remark | None:
     if job.force_failed:
         return Remark("failed here; what its script may still write is refused; r retries it", "warning")
     if starting(job, now):

@@ -26,7 +26,7 @@ from jobdash.domain.text import clean
 from jobdash.domain.time import HOUR, local_date, short_span
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.person import is_elsewhere
-from jobdash.tui.render import job_cells, job_story
+from jobdash.tui.render import job_cells, job_summary
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Span, TextLine, gap, pairs, wrapped
 
@@ -59,7 +59,7 @@ class JobView(Protocol):
     def follows_clock(self, row: JobRow) -> bool:
         """Whether its lines change with the time: a rate, a lease."""
 
-    def story(self, row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
+    def summary(self, row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
         """Return what is worth knowing of it now, in one line."""
 
     def detail_lines(self, job: JobDetails, width: int, now: int) -> list[TextLine]:
@@ -106,10 +106,10 @@ class BatchView:
         """Its lines change with the job only."""
         return False
 
-    def story(self, row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
+    def summary(self, row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
         """Return what is worth knowing of it now, in one line."""
         relatives = relatives_words(*self._browser.relatives([row.id]).get(row.id, (None, None)))
-        return job_story.story_spans(
+        return job_summary.summary_spans(
             row, self._browser.errors_summary(row.id), width, now, symbols, relatives=relatives
         )
 

@@ -17,7 +17,7 @@ from jobdash.operations.job_lookup import Browser
 from jobdash.operations.person import is_elsewhere
 from jobdash.operations.script_processes import log_file, log_here, log_place, start_failure, tail, worker_of
 from jobdash.tui.render.job_details import ALIKE, Draw, Topics, local_time, moment, topics
-from jobdash.tui.render.job_story import script_story_spans
+from jobdash.tui.render.job_summary import script_summary_spans
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Piece, Span, TextLine, cut, pairs, wrapped
 
@@ -74,10 +74,10 @@ class ScriptView:
         """Whether its rate and its lease are shown."""
         return row.unfinished
 
-    def story(self, row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
+    def summary(self, row: JobRow, width: int, now: int, symbols: Symbols) -> list[Span]:
         """Return what is worth knowing of it now; how many items failed stands beside the bar."""
         failure = start_failure(self._browser, row)
-        return script_story_spans(row, failure, width, now, symbols)
+        return script_summary_spans(row, failure, width, now, symbols)
 
     def detail_lines(self, job: JobDetails, width: int, now: int) -> list[TextLine]:
         """Return every field, and every attempt."""

@@ -15,7 +15,7 @@ from jobdash.operations.backends.registry import backend_of
 from jobdash.operations.job_lookup import Browser
 from jobdash.tui.commands import BY_ID, Footer
 from jobdash.tui.context import DashboardContext
-from jobdash.tui.render import header_footer, job_story
+from jobdash.tui.render import header_footer, job_summary
 from jobdash.tui.render.text import Span
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.line import Line
@@ -27,13 +27,13 @@ _Errors = Sequence[tuple[str, int]]
 
 
 class CurrentJob:
-    """A rule, the title and story of the job under the cursor, and the footer."""
+    """A rule, the title and summary of the job under the cursor, and the footer."""
 
     def __init__(self, context: DashboardContext, table: JobTable) -> None:
         self._context, self._table = context, table
         self.rule = Line(id="rule")
-        self._title, self._story, self._keys = Line(id="title"), Line(id="story"), Line(id="keys")
-        self.lines = (self._title, self._story, self._keys)
+        self._title, self._summary, self._keys = Line(id="title"), Line(id="summary"), Line(id="keys")
+        self.lines = (self._title, self._summary, self._keys)
         """Those that a move of the cursor changes."""
         self._footer = Footer(context)
         self._background = _JobBackground(context.browser)
@@ -58,7 +58,7 @@ class CurrentJob:
         family = None if row is None else self._table.window.closed_family(row)
         if row is None:
             self._title.put([])
-            self._story.put([])
+            self._summary.put([])
         elif family is not None:
             self._draw_family(family)
         else:
@@ -68,16 +68,16 @@ class CurrentJob:
     def _draw_family(self, family: JobFamily) -> None:
         symbols = self._context.symbols
         key = BY_ID["family.open"].key_name(self._table.app.own_keymap)
-        self._title.put(job_story.title_spans(family.row, self._width, self._context.clock(), symbols))
-        self._story.put(job_story.family_story_spans(family, key, self._width, symbols))
+        self._title.put(job_summary.title_spans(family.row, self._width, self._context.clock(), symbols))
+        self._summary.put(job_summary.family_summary_spans(family, key, self._width, symbols))
 
     def _draw_job(self, row: JobRow, health: AccountHealth | None) -> None:
         context, now = self._context, self._context.clock()
         errors, relatives = self._background.of(row)
         remark = context.config.remark_on(row.account)
-        self._title.put(job_story.title_spans(row, self._width, now, context.symbols, remark=remark))
-        self._story.put(
-            job_story.story_spans(
+        self._title.put(job_summary.title_spans(row, self._width, now, context.symbols, remark=remark))
+        self._summary.put(
+            job_summary.summary_spans(
                 row,
                 errors,
                 self._width,

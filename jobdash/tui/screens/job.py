@@ -55,7 +55,7 @@ class JobScreen(ActionScreen):
         """Lay out the screen."""
         yield Line(id="job-head")
         yield Line(id="job-progress")
-        yield Line(id="job-story")
+        yield Line(id="job-summary")
         yield Line(id="job-pages")
         yield ItemsPage(self.context, self.job_id, id="items-page")
         yield LinesView(id="job-lines")
@@ -131,7 +131,7 @@ class JobScreen(ActionScreen):
         if self.job is not None:
             self._draw_head(self.job.row)
             self._draw_progress(self.job.row)
-            self._draw_story(self.job.row)
+            self._draw_summary(self.job.row)
             self.query_one("#job-pages", Line).put(self._page_spans(self.job))
             self._draw_page()
             self._draw_keys(self.job)
@@ -151,11 +151,11 @@ class JobScreen(ActionScreen):
         self.query_one("#job-progress", Line).put(spans)
 
     @reports_errors
-    def _draw_story(self, row: JobRow) -> None:
-        story = self._view.story(row, self.size.width, self.context.clock(), self.context.symbols)
+    def _draw_summary(self, row: JobRow) -> None:
+        summary = self._view.summary(row, self.size.width, self.context.clock(), self.context.symbols)
         if row.removed_at is not None:
-            story = [gap(1), Span("removed from the table; u in the table takes it back", "warning")]
-        self.query_one("#job-story", Line).put(story)
+            summary = [gap(1), Span("removed from the table; u in the table takes it back", "warning")]
+        self.query_one("#job-summary", Line).put(summary)
 
     @reports_errors
     def _draw_keys(self, job: JobDetails) -> None:

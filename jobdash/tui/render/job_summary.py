@@ -51,7 +51,7 @@ def _expires_soon(row: JobRow, now: int) -> bool:
     return row.unfinished and row.expires_at is not None and row.expires_at - now < job_text.EXPIRES_SOON_MS
 
 
-def story_spans(
+def summary_spans(
     row: JobRow,
     errors: Sequence[tuple[str, int]],
     width: int,
@@ -69,7 +69,7 @@ def story_spans(
     """
     fetched = [] if fetching is None else [Span(fetching_words(fetching), "accent")]
     hints = [to_fetch(row), "" if relatives else to_retry(row)] if keeps_partial_results(row) else []
-    parts = [fetched, _left_behind(row, symbols), _story(row, now)]
+    parts = [fetched, _left_behind(row, symbols), _summary(row, now)]
     parts += [[Span(hint, "muted")] for hint in hints if hint]
     if relatives:
         parts.append([Span(relatives, "muted")])
@@ -85,7 +85,7 @@ def story_spans(
     return _line_of(parts, width, symbols)
 
 
-def family_story_spans(family: JobFamily, key: str, width: int, symbols: Symbols) -> list[Span]:
+def family_summary_spans(family: JobFamily, key: str, width: int, symbols: Symbols) -> list[Span]:
     """Return the second detail line of a row that stands for a family: its members; ``key`` opens it."""
     counted = [f"{number:,} {LABELS[status]}" for status, number in family.statuses().items()]
     parts = [[Span(f"{key} opens {family.size:,} jobs: ", "muted"), Span(", ".join(counted), "text")]]
@@ -96,16 +96,18 @@ def family_story_spans(family: JobFamily, key: str, width: int, symbols: Symbols
     return _line_of(parts, width, symbols)
 
 
-def script_story_spans(row: JobRow, start_failure: str, width: int, now: int, symbols: Symbols) -> list[Span]:
+def script_summary_spans(
+    row: JobRow, start_failure: str, width: int, now: int, symbols: Symbols
+) -> list[Span]:
     """Return what is worth knowing of a script's job, without its items."""
-    parts = [_left_behind(row, symbols), _story(row, now)]
+    parts = [_left_behind(row, symbols), _summary(row, now)]
     if wrong := start_failure or row.error:
         parts.append([Span(clean(wrong, 200), "error")])
     return _line_of(parts, width, symbols)
 
 
-def _story(row: JobRow, now: int) -> list[Span]:
-    remark = rules_of(row).story(row, now)
+def _summary(row: JobRow, now: int) -> list[Span]:
+    remark = rules_of(row).summary(row, now)
     return [] if remark is None else [Span(*remark)]
 
 
