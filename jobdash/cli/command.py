@@ -229,16 +229,17 @@ class GroupingParam(click.ParamType[tuple[str, str]]):
         return [CompletionItem(str(word)) for word in Grouping if word.startswith(incomplete)]
 
 
-def account_option(*, many: bool = True) -> Callable[[F], F]:
+def account_option(command: F) -> F:
     """Add ``--account``."""
-    return click.option(
+    add: Callable[[F], F] = click.option(
         "--account",
-        "accounts" if many else "account",
-        multiple=many,
+        "accounts",
+        multiple=True,
         type=AccountParam(),
         metavar="NAME",
-        help="Only this account." + (" May be repeated." if many else ""),
+        help="Only this account. May be repeated.",
     )
+    return add(command)
 
 
 def jobs_options(command: Callable[..., int]) -> Callable[..., int]:
@@ -252,7 +253,7 @@ def jobs_options(command: Callable[..., int]) -> Callable[..., int]:
 
         return command(*args, selector=JobSelector(words, expr, accounts), **more)
 
-    function = account_option()(with_selector)
+    function = account_option(with_selector)
     function = click.option("-f", "--filter", "expr", metavar="EXPR", help="The jobs that pass this filter.")(
         function
     )

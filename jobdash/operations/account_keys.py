@@ -46,13 +46,13 @@ def fingerprint(account: Account, secret: str) -> str | None:
 # Reading
 
 
-def in_store(config: Config, browser: Browser, person: str | None = None) -> Config:
+def in_store(config: Config, browser: Browser) -> Config:
     """Return settings whose accounts are called as their keys are in the store; writes nothing.
 
-    An account whose name there belongs to the key of another ``person`` (by default this user) has a name of
+    An account whose name there belongs to the key of another person has a name of
     its own; without a key here, it is that person's alone.
     """
-    me, known = person or current_person(), {row.name: row for row in browser.accounts()}
+    me, known = current_person(), {row.name: row for row in browser.accounts()}
     resolved = replace(config, secret=browser.secret())
     taken = {account.name for account in config.accounts} | {LOCAL, *config.unusable_words}
     found: list[Account] = []

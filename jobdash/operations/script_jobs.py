@@ -13,7 +13,7 @@ from jobdash.domain.describe.job_text import WAITS, WAITS_FOR_WORKER, done_words
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, Plan
 from jobdash.domain.status import LABELS, TERMINAL, Status
-from jobdash.domain.time import Clock, system_clock
+from jobdash.domain.time import system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
@@ -182,9 +182,7 @@ async def _taken_up(job_id: int, started: StartedScript, work: OperationContext)
     return status, code
 
 
-def close_abandoned(
-    location: StoreLocation, browser: Browser, face: str, clock: Clock = system_clock
-) -> list[JobRow]:
+def close_abandoned(location: StoreLocation, browser: Browser, face: str) -> list[JobRow]:
     """End, as cancelled, the jobs that are asked to stop and whose worker is gone; return them.
 
     For commands, before they look at jobs; a dashboard has its store worker call
@@ -192,7 +190,7 @@ def close_abandoned(
     """
     if not browser.abandoned_cancels():
         return []
-    with Writer(location, clock, current_actor(face)) as writer:
+    with Writer(location, system_clock, current_actor(face)) as writer:
         return writer.close_abandoned_cancels()
 
 

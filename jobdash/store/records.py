@@ -9,6 +9,7 @@ from typing import Any
 
 from jobdash.domain.items import Attempt
 from jobdash.domain.job import JobRow
+from jobdash.domain.time import MINUTE
 from jobdash.store.owner import Owner
 
 
@@ -116,9 +117,9 @@ class Intent:
     """Submit: the digest of the file. Remove: the options."""
     bulk: str | None
 
-    def abandoned(self, now: int, grace_ms: int = 60_000) -> bool:
-        """Whether its process is provably dead, or its deadline passed ``grace_ms`` ago."""
-        return now > self.deadline + grace_ms or self.owner.provably_dead()
+    def abandoned(self, now: int) -> bool:
+        """Whether its process is provably dead, or its deadline passed a minute ago."""
+        return now > self.deadline + MINUTE or self.owner.provably_dead()
 
 
 class UndoKind(StrEnum):

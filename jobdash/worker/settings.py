@@ -131,6 +131,6 @@ def lease_ms(env: Mapping[str, str] = os.environ) -> int:
     return lease
 
 
-def progress_wanted(env: Mapping[str, str] = os.environ) -> bool:
+def progress_wanted() -> bool:
     """Whether a progress line may be shown; ``JOBDASH_PROGRESS=0`` turns it off."""
-    return env.get("JOBDASH_PROGRESS", "1").lower() not in {"0", "no", "off", "false"}
+    return os.environ.get("JOBDASH_PROGRESS", "1").lower() not in {"0", "no", "off", "false"}

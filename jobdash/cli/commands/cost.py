@@ -31,7 +31,7 @@ from jobdash.cli.context import CliContext
 )
 @click.option("--since", "since_ms", type=DurationParam(), metavar="SPAN", help="Only jobs as young as that.")
 @click.option("-f", "--filter", "expr", default="", metavar="EXPR", help="Only jobs that pass this filter.")
-@account_option()
+@account_option
 @click.option("--reprice", is_flag=True, help="First compute all costs anew, by the prices there are now.")
 @pass_context
 def command(

@@ -11,7 +11,7 @@ from jobdash.cli.context import CliContext
 @command_with_context(
     "orphans", "jobdash orphans", "jobdash orphans --account work --older 30d --remove --dry-run"
 )
-@account_option()
+@account_option
 @click.option(
     "--older",
     "older_ms",

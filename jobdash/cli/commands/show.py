@@ -25,7 +25,7 @@ DEFAULT_LIMIT = 100
     "jobdash show k3f9 --items --outcome error --json | jq -r '.items[].key'",
 )
 @click.argument("word", metavar="JOB", type=JobParam())
-@account_option()
+@account_option
 @click.option("--events", is_flag=True, help="What was done to it, too.")
 @click.option(
     "--items",

@@ -9,7 +9,7 @@ from jobdash.cli.context import CliContext
 
 
 @command_with_context("storage", "jobdash storage", "jobdash storage --here --json")
-@account_option()
+@account_option
 @click.option("--here", is_flag=True, help="This computer only; no account is asked.")
 @pass_context
 def command(context: CliContext, accounts: tuple[str, ...], here: bool) -> int:

@@ -9,7 +9,7 @@ from jobdash.cli.context import FAILED, CliContext
 
 
 @command_with_context("sync", "jobdash sync", "jobdash sync --account work --full")
-@account_option()
+@account_option
 @click.option("--full", is_flag=True, help="Read whole lists, whatever is known already.")
 @pass_context
 def command(context: CliContext, accounts: tuple[str, ...], full: bool) -> int:

@@ -99,7 +99,7 @@ class SubmitWrites(SnapshotWrites):
             self._log_retry(connection, intent)
             return self._log_submit(connection, intent, action, "done", _LATE if late else "")
 
-    def fail_submit(self, intent_id: int, reason: str, *, action: str = "submit") -> JobRow | None:
+    def fail_submit(self, intent_id: int, reason: str) -> JobRow | None:
         """End a submit that certainly made no batch: the job failed, and its parent may be retried again.
 
         None when the intent was closed elsewhere, unless the submit was only given up.
@@ -107,7 +107,7 @@ class SubmitWrites(SnapshotWrites):
         return self._end_submit(
             intent_id,
             reason,
-            action,
+            "submit",
             {
                 "remote_status": str(Status.FAILED),
                 "raw_status": NOT_SUBMITTED,
@@ -136,10 +136,10 @@ class SubmitWrites(SnapshotWrites):
             (rivals,) = _RIVALS.run(connection, job_key=intent.job_id, **span).fetchone()
             return tuple(remote_id for (remote_id,) in found), rivals
 
-    def leave_unconfirmed(self, intent_id: int, reason: str, *, action: str = "reconcile") -> JobRow | None:
+    def leave_unconfirmed(self, intent_id: int, reason: str) -> JobRow | None:
         """End a submit whose result is unknown; a sync that finds its key confirms it later."""
         columns = {"remote_status": str(Status.UNKNOWN), "raw_status": UNCONFIRMED}
-        return self._end_submit(intent_id, reason, action, columns)
+        return self._end_submit(intent_id, reason, "reconcile", columns)
 
     def _end_submit(self, intent_id: int, reason: str, action: str, columns: dict[str, Any]) -> JobRow | None:
         with self._transaction() as connection:

@@ -106,12 +106,12 @@ def connect_writer(location: PostgresLocation, named: str) -> Connection:
     return Connection(location, named)
 
 
-def connect_database(location: PostgresLocation, named: str = OPTION) -> psycopg.Connection[Any]:
+def connect_database(location: PostgresLocation) -> psycopg.Connection[Any]:
     """Open the database of a store that need not be there; raises StoreError."""
     try:
         return _connect(location, read_only=False)
     except psycopg.Error as error:
-        raise store_error(location, error, named) from error
+        raise store_error(location, error, OPTION) from error
 
 
 def _connect(location: PostgresLocation, *, read_only: bool) -> psycopg.Connection[Any]:

@@ -52,16 +52,16 @@ class JobReads(AttentionReads):
         """Return the jobs with a provider's id, removed ones too."""
         return self._rows(f"SELECT {COLUMNS} FROM job WHERE remote_id = ?", (remote_id,))
 
-    def submitted_before(self, digest: str, limit: int = 5) -> list[JobRow]:
-        """Return the jobs that were submitted from a file of this content, newest first.
+    def submitted_before(self, digest: str) -> list[JobRow]:
+        """Return the last five jobs that were submitted from a file of this content, newest first.
 
         Those that certainly do not exist at their provider are left out.
         """
         return self._rows(
             f"SELECT {COLUMNS} FROM job WHERE raw_status != 'not submitted' AND id IN"
             " (SELECT job_id FROM intent WHERE kind = 'submit' AND choices LIKE ? UNION ALL"
-            " SELECT id FROM job WHERE queued IS NOT NULL AND queued LIKE ?) ORDER BY id DESC LIMIT ?",
-            (f'%"digest": "{digest}"%', f'%"digest": "{digest}"%', limit),
+            " SELECT id FROM job WHERE queued IS NOT NULL AND queued LIKE ?) ORDER BY id DESC LIMIT 5",
+            (f'%"digest": "{digest}"%', f'%"digest": "{digest}"%'),
         )
 
     def job(self, job_id: int) -> JobDetails | None:
@@ -212,9 +212,7 @@ class JobReads(AttentionReads):
             found |= {job_id: _summary(errors) for job_id, errors in self._all(sql, some)}
         return found
 
-    def unfinished_remotely(
-        self, account: str, seen_before: int, limit: int = 10_000
-    ) -> list[tuple[JobRow, int]]:
+    def unfinished_remotely(self, account: str, seen_before: int) -> list[tuple[JobRow, int]]:
         """Return an account's jobs to request singly, and when each was seen last, longest unseen first.
 
         These are the jobs whose remote status is unfinished (force-failed and gone ones too) and whose last
@@ -228,8 +226,8 @@ class JobReads(AttentionReads):
             f" WHERE {UNFINISHED_REMOTELY} AND account = :account AND remote_id IS NOT NULL"
             f" AND {seen} < :before AND (removed_at IS NULL OR EXISTS"
             " (SELECT 1 FROM intent WHERE job_id = job.id AND closed_at IS NULL))"
-            " ORDER BY seen LIMIT :limit",
-            {**values, "limit": limit},
+            " ORDER BY seen LIMIT 10000",
+            values,
         )
         return [(job_row(values[:-1]), values[-1]) for values in found]
 

@@ -43,9 +43,9 @@ def table(record: type[Base]) -> Table:
     return Base.metadata.tables[str(record.__tablename__)]
 
 
-def words(name: str = "words") -> Any:
+def words() -> Any:
     """Return the parameter of a list of values, as ``IN`` takes it."""
-    return bindparam(name, expanding=True)
+    return bindparam("words", expanding=True)
 
 
 def insert_into(into: Table, names: list[str] | None = None) -> Insert:

@@ -48,8 +48,8 @@ class Line(StyledWidget):
 
     over = "line"
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._left: tuple[Span, ...] = ()
         self._right: tuple[Span, ...] = ()
         self._strips: dict[tuple[tuple[Span, ...], tuple[Span, ...], int, str], Strip] = {}
