@@ -125,7 +125,14 @@ def worker_lines(store: StoreFacts) -> Iterator[str]:
         return
     with_parts = f"{quantity(counts.workers, 'worker')} at {quantity(counts.parts, 'part')}"
     yield f"{with_parts}, {quantity(counts.waiting, 'job')} waiting for a worker"
-    yield f"engine {store.engine}" if store.engine else "the engine of [worker] is not installed here"
+    if store.engine:
+        yield f"engine {store.engine}"
+
+
+def engine_lack(store: StoreFacts) -> str:
+    """Return why no worker can run here, though there are jobs for one; empty where one can."""
+    lacks = store.workers.jobs and not store.engine
+    return "the engine of [worker] is not installed here: no worker can run on this computer" if lacks else ""
 
 
 def _file_size(path: Path) -> int:

@@ -54,6 +54,16 @@ def test_items_become_a_job_that_waits_for_a_worker(cli: Cli) -> None:
     assert cli.job(public)["status"] == "cancelled"
 
 
+def test_the_doctor_warns_where_no_worker_can_run(cli: Cli) -> None:
+    cli.config.write_text(cli.config.read_text() + '\n[worker]\nengine = "acme"\n')
+    assert "engine" not in cli("doctor").out
+    cli("run", "painted:paint", "items.jsonl")
+    lines = [line for line in cli("doctor").out.splitlines() if "engine" in line]
+    assert lines == [
+        "! job functions: the engine of [worker] is not installed here: no worker can run on this computer"
+    ]
+
+
 def test_of_a_functions_job_is_shown_who_began_it_and_where_its_errors_are(cli: Cli) -> None:
     public = cli("run", "painted:paint", "items.jsonl").out.split()[0]
     with closing(open_for_worker(cli.database)) as store:
