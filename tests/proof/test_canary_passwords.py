@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import postgres_kit
+import psycopg
 import pytest
 from kit.child_processes import ForkServer, environment
 from kit.terminal import on_terminal
@@ -41,6 +42,8 @@ class Session:
     said: dict[str, str] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
     processes: str = ""
+    rows: dict[str, int] = field(default_factory=dict)
+    """By table, how many rows of the database have the password in them."""
 
     @property
     def address(self) -> str:
@@ -73,7 +76,6 @@ def sources(session: Session, password: str) -> dict[str, dict[str, str]]:
             "PGSERVICEFILE": str(folder / "service"),
             "JOBDASH_DATABASE": "postgresql://?service=jobs",
         },
-        "sslpassword": {"PGPASSWORD": password, "PGSSLKEY": "/nothing", "JOBDASH_DATABASE": at},
     }
 
 
@@ -93,9 +95,11 @@ FAILURES = {
     "mistyped": {"JOBDASH_DATABASE": f"postgresql://ann:{PASSWORD}/jobs"},
 }
 """By what is wrong, what a person's environment has in place of the right words."""
-COMMANDS = (("list", "--debug"), ("doctor",), ("config", "show"), ("store", "upgrade"))
+COMMANDS = (("list", "--debug"), ("doctor",))
+MORE = (("config", "show"), ("doctor", "--json"), ("store", "upgrade"))
 IN_FULL = ("wrong password", "refused", "in the address", "mistyped")
-"""Failures of a script and of a dashboard, too."""
+"""Failures of a script, a dashboard and more commands, too."""
+FUNCTION = "import jobdash\n\n@jobdash.job\ndef double(number):\n    return 2 * number\n"
 SCRIPT = "import jobdash\nfor item in jobdash.track(range(3), 'loop'): pass"
 
 
@@ -106,7 +110,9 @@ def session(tmp_path_factory: pytest.TempPathFactory, fork_server: ForkServer) -
         postgres_kit.admit(server, PASSWORD)
         made = Session(tmp_path_factory.mktemp("canary"), server)
         work(made, fork_server)
+        run_function(made)
         fail(made, fork_server)
+        made.rows = rows_with_it(made)
         lose(made)
         yield made
 
@@ -123,9 +129,37 @@ def work(session: Session, fork_server: ForkServer) -> None:
         env = session.environment(**words)
         call(session, fork_server, what, env, "store", "init")
         run(session, f"{what}: script", env, sys.executable, "-c", SCRIPT)
-        for args in (*COMMANDS[:2], ("doctor", "--json")):
+        for args in COMMANDS:
             call(session, fork_server, what, env, *args)
         run(session, f"{what}: crash", env, sys.executable, "-c", CRASH, "list", "--debug")
+
+
+def run_function(session: Session) -> None:
+    """Run a function by a worker, whose engine has tables of its own."""
+    env = session.environment(PGPASSWORD=PASSWORD, JOBDASH_DATABASE=session.address)
+    (session.folder / "canaried.py").write_text(FUNCTION)
+    (session.folder / "items.jsonl").write_text("1\n2\n")
+    env["PYTHONPATH"] = f"{environment()['PYTHONPATH']}:{session.folder}"
+    jobdash = (sys.executable, "-m", "jobdash")
+    run(
+        session, "function: run", env, *jobdash, "run", "canaried:double", str(session.folder / "items.jsonl")
+    )
+    run(session, "function: worker", env, *jobdash, "worker", "canaried", "--once")
+    run(session, "function: list", env, *jobdash, "list")
+
+
+def rows_with_it(session: Session) -> dict[str, int]:
+    """Look through every table that is not the server's own, also those of the engine."""
+    found = {}
+    with psycopg.connect(session.server.url("jobs")) as connection:
+        tables = connection.execute(
+            "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables"
+            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        for (table,) in tables:
+            asked = f"SELECT count(*) FROM {table} AS row WHERE row::text LIKE '%{CANARY}%'"
+            ((found[table],),) = connection.execute(asked).fetchall()
+    return found
 
 
 def run(session: Session, what: str, env: dict[str, str], *command: str) -> None:
@@ -139,7 +173,7 @@ def fail(session: Session, fork_server: ForkServer) -> None:
     for what, wrong in FAILURES.items():
         words = {name: text.format(**here) for name, text in wrong.items()}
         env = session.environment(**{"PGPASSWORD": PASSWORD, "JOBDASH_DATABASE": session.address, **words})
-        for args in COMMANDS:
+        for args in (*COMMANDS, *(MORE if what in IN_FULL else ())):
             call(session, fork_server, what, env, *args)
         if what in IN_FULL:
             run(session, f"{what}: script", env, sys.executable, "-c", SCRIPT)
@@ -242,6 +276,8 @@ def test_the_session_was_a_real_one(session: Session) -> None:
         assert "Traceback" not in session.said[f"{what}: list --debug"]
     for what in IN_FULL:
         assert expected[what] in " ".join(session.said[f"{what}: script"].split())
+    assert session.codes["function: worker"] == 0, session.said["function: worker"]
+    assert "2/2" in session.said["function: list"]
     assert session.said["server away: dashboard"].split()[-1] == "away"
     assert session.codes["server away: list"] == 6
     assert {"there.svg", "away.svg", "debug.log"} <= {file.name for file in session.folder.rglob("*")}
@@ -266,6 +302,9 @@ def test_it_is_in_no_file_but_those_it_came_from(session: Session) -> None:
 
 
 def test_it_is_in_no_row_and_no_log_of_the_server(session: Session) -> None:
+    assert {"jobdash.job", "jobdash.event"} < session.rows.keys()
+    assert any(not table.startswith("jobdash.") for table in session.rows), "the engine has tables"
+    assert {table for table, number in session.rows.items() if number} == set()
     log = (session.server.folder / "log").read_text(errors="replace")
     statements = [line for line in log.splitlines() if CANARY in line and "CREATE ROLE" not in line]
     assert statements == []

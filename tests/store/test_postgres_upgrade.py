@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,18 +15,20 @@ from typing import Any
 import postgres_kit
 import psycopg
 import pytest
+from shared.deadlines import joined
 
 from jobdash.errors import StoreBusy, StoreError, StoreMissing, StoreReadOnly, StoreTooNew
 from jobdash.store import server_store
 from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.copying import check_store
-from jobdash.store.dialects import postgres_admin
+from jobdash.store.dialects import postgres, postgres_admin
 from jobdash.store.leases import ItemWrite
 from jobdash.store.location import PostgresLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
 from jobdash.store.schema.current import SCHEMA_VERSION
+from jobdash.store.schema.migrate import MIGRATIONS, upgrade_on_server
 from jobdash.store.sort_orders import Scope, Sort
 
 pytestmark = pytest.mark.postgres
@@ -159,6 +162,75 @@ def test_who_could_read_or_write_can_do_so_after_an_upgrade(older: PostgresLocat
         postgres_kit.raw(viewer, "DELETE FROM part")
     assert ensure_store(writer) is None
     postgres_kit.raw(writer, "INSERT INTO part (job_id, number, first, behind) VALUES (1, 0, 0, 1)")
+
+
+NEXT = f"""
+from alembic import op
+
+revision = "9999"
+down_revision = "{SCHEMA_VERSION}"
+
+def upgrade():
+    op.execute("ALTER TABLE account ADD COLUMN more TEXT")
+    op.execute("ALTER TABLE item ADD COLUMN more TEXT")
+    op.execute("ALTER TABLE job ADD COLUMN more TEXT")
+    op.execute("CREATE INDEX item_more ON item (more)")
+"""
+"""A migration of the next jobdash, which takes the tables in an order of its own."""
+
+
+def test_scripts_and_readers_go_on_during_an_upgrade(older: PostgresLocation, tmp_path: Path) -> None:
+    """A script is in nobody's way: it never holds one table while it waits for another."""
+    server_store.upgrade(older)
+    shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    (tmp_path / "migrations" / "versions" / "9999_next.py").write_text(NEXT)
+    go_on, written, errors = threading.Event(), [0] * 3, list[BaseException]()
+
+    def until_told(work: Callable[[], None]) -> None:
+        try:
+            while not go_on.is_set():
+                work()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is looked at below
+            errors.append(error)
+
+    def script(number: int) -> None:
+        connection = postgres.connect_writer(older, "x")
+        wanted = ClaimRequest(f"script {number}", current_owner(), "ann@desk", True, 30_000)
+        lease = claim(connection, wanted).lease
+
+        def write() -> None:
+            lease.write_items([ItemWrite(f"{written[number]}", "ok")])
+            written[number] += 1
+
+        until_told(write)
+        connection.close()
+
+    def reader() -> None:
+        with Reader(older) as opened:
+
+            def look() -> None:
+                opened.page(Scope(), Sort())
+                opened.counts()
+                opened.accounts()
+
+            until_told(look)
+
+    crowd = [threading.Thread(target=script, args=[number]) for number in range(3)]
+    crowd += [threading.Thread(target=reader) for _ in range(3)]
+    for each in crowd:
+        each.start()
+    deadline = time.monotonic() + 20
+    while min(written) < 20 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert upgrade_on_server(older, tmp_path / "migrations") is True
+    before = sum(written)
+    while sum(written) < before + 20 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    go_on.set()
+    joined(*crowd)
+    assert errors == []
+    kept = "SELECT succeeded FROM job WHERE name LIKE 'script %' ORDER BY name"
+    assert [count for (count,) in postgres_kit.raw(older, kept)] == written
 
 
 @pytest.mark.slow
