@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import postgres_kit
 import pytest
 from kit.child_processes import environment
 from shared.deadlines import LONG, within
+from shared.small_disk import Disk, server_on_small_disk
 
 from jobdash import track
 from jobdash.domain.remote_job import RemoteJob
@@ -36,55 +36,10 @@ pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 NOW = 1_800_000_000_000
 
 
-class Disk:
-    """A small disk that holds a store's tables; the server's own files are elsewhere."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._filler = folder / "filler"
-
-    def fill(self) -> None:
-        """Leave no room at all."""
-        with self._filler.open("wb", buffering=0) as filler:
-            try:
-                while True:
-                    filler.write(b"\0" * 4096)
-            except OSError:
-                return
-
-    def free(self) -> None:
-        self._filler.unlink()
-
-
 @pytest.fixture(scope="module")
 def small() -> Iterator[tuple[postgres_kit.Server, Disk]]:
-    """A server, and a disk of a few megabytes for the tables of a database."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    with postgres_kit.own_folder() as folder, postgres_kit.own_folder() as place:
-        mounted = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=48m", "jobdash-test", str(place)], capture_output=True
-        )
-        if mounted.returncode:
-            pytest.skip("no disk can be mounted here")
-        try:
-            (place / "tables").mkdir()
-            for each in (place, place / "tables"):
-                each.chmod(0o700)
-                os.chown(each, *_nobody())
-            with postgres_kit.running(folder) as running:
-                running.run(f"CREATE TABLESPACE small LOCATION '{place / 'tables'}'")
-                running.run("CREATE DATABASE jobs TABLESPACE small")
-                yield running, Disk(place)
-        finally:
-            subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def _nobody() -> tuple[int, int]:
-    import grp
-    import pwd
-
-    return pwd.getpwnam("nobody").pw_uid, grp.getgrnam("nogroup").gr_gid
+    with server_on_small_disk() as made:
+        yield made
 
 
 @pytest.fixture

@@ -11,13 +11,17 @@ from pathlib import Path
 import postgres_kit
 import pytest
 from shared.deadlines import LONG, stopped
-from tui_kit import dashboard, jobs, make_store
+from shared.small_disk import server_on_small_disk
+from tui_kit import account, dashboard, jobs, make_store
 
+from jobdash.demo.emulator import OPENAI_KEY, BatchScript, Emulator, EmulatorServer
+from jobdash.domain.status import Tab
 from jobdash.store import server_store
 from jobdash.store.copying import copy_store
 from jobdash.store.location import PostgresLocation
 
 AWAY = "store away since "
+FULL = "No space left on device"
 
 
 @pytest.fixture
@@ -93,3 +97,33 @@ async def test_a_server_that_is_frozen_holds_up_no_key(
             await dash.press("down", "up", "2", "0")
             assert time.monotonic() - began < 2.0
         await dash.until(lambda: not dash.app.main._banner.plain)
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+async def test_a_full_disk_is_told_while_the_rows_stay_and_ends_by_itself(
+    emulator: Emulator, server: EmulatorServer, path: Path
+) -> None:
+    emulator.openai.add_batch(BatchScript(name="first", created_at=emulator.clock.now() - 60))
+    with server_on_small_disk() as (running, disk):
+        location = PostgresLocation(running.url("jobs"), folder=path.parent)
+        server_store.create(location)
+        async with dashboard(location, [account("openai", server, OPENAI_KEY)]) as dash:
+            await dash.until(lambda: dash.names == ["first"])
+            disk.fill()
+            for number in range(200):
+                words = {f"k{n}": f"{number}".ljust(500, "x") for n in range(14)}
+                created = emulator.clock.now() - 30 + number / 100
+                script = BatchScript(name=f"big {number}", metadata=words, created_at=created)
+                emulator.openai.add_batch(script)
+            await dash.press("f5")
+            await dash.until(lambda: "openai ✗ The store postgresql" in dash.line("accounts"))
+            (health,) = dash.app.context.browser.accounts()
+            assert FULL in (health.error or "")
+            assert "first" in dash.names
+            await dash.press("down", "enter", "escape", "1", "0")
+            assert "first" in dash.names, "what is there can be read"
+            disk.free()
+            await dash.press("f5")
+            await dash.until(lambda: dash.count(Tab.ALL) == 201, 30)
+            await dash.until(lambda: "openai ✓" in dash.line("accounts"))

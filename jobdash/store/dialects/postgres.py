@@ -117,6 +117,8 @@ def connect_database(location: PostgresLocation) -> psycopg.Connection[Any]:
 def _connect(location: PostgresLocation, *, read_only: bool) -> psycopg.Connection[Any]:
     defaults = _READER_DEFAULTS if read_only else _DEFAULTS
     raw = psycopg.connect(**{**defaults, **conninfo_to_dict(location.url)}, autocommit=True)
+    if read_only:  # a face asks the same again and again, and to plan takes longer than to read
+        raw.prepare_threshold = 1
     for kind, dumper in _DUMPERS:
         raw.adapters.register_dumper(kind, dumper)
     raw.adapters.register_loader("numeric", _SumLoader)
