@@ -21,6 +21,13 @@ def rest_slow(values: Iterable[Any], fast: Collection[Any], *, several: bool = F
     ]
 
 
+def rest_marathon(values: Iterable[Any], slow: Collection[Any]) -> list[Any]:
+    """Return the values of a parameter of a slow test; those that are not ``slow`` are for the marathon."""
+    every = list(values)
+    assert set(slow) <= set(every), "a slice has nothing of its own"
+    return [value if value in slow else pytest.param(value, marks=pytest.mark.marathon) for value in every]
+
+
 def turns(number: int, slow: int = 2) -> list[Any]:
     """Number how often the same is done: the first times are slow tests, the others are of the marathon."""
-    return [turn if turn < slow else pytest.param(turn, marks=pytest.mark.marathon) for turn in range(number)]
+    return rest_marathon(range(number), range(slow))

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from shared.slices import rest_marathon
 from test_terminal import Terminal, terminal
 from tui_kit import jobs, make_store
 
@@ -96,7 +97,7 @@ def test_a_signal_ends_it_in_a_dialog_and_while_it_quits(shown: Terminal, number
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("number", [*ENDINGS, signal.SIGINT])
-@pytest.mark.parametrize("after", [0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.7])
+@pytest.mark.parametrize("after", rest_marathon([0.3, 0.45, 0.6, 0.8, 1.0, 1.3, 1.7], [0.3, 0.6, 1.0, 1.7]))
 def test_a_signal_during_the_start(tmp_path: Path, kind: str, number: signal.Signals, after: float) -> None:
     arguments, env = KINDS[kind](tmp_path)
     with terminal(arguments, env) as running:
@@ -111,7 +112,7 @@ def test_a_signal_during_the_start(tmp_path: Path, kind: str, number: signal.Sig
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("number", ENDINGS)
-@pytest.mark.parametrize("after", [0.0, 0.05, 0.1, 0.2, 0.4])
+@pytest.mark.parametrize("after", rest_marathon([0.0, 0.05, 0.1, 0.2, 0.4], [0.0, 0.1, 0.4]))
 def test_a_signal_while_it_quits(tmp_path: Path, kind: str, number: signal.Signals, after: float) -> None:
     arguments, env = KINDS[kind](tmp_path)
     with terminal(arguments, env) as running:
