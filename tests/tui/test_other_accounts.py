@@ -50,6 +50,10 @@ async def test_jobs_of_another_persons_account_are_dim_and_name_who_has_the_key(
         await dash.until(lambda: "needs the key of openai (bob@host-b)" in dash.toast)
         await dash.press("down", "c")
         await dash.until_dialog()
+        await dash.press("escape")
+        await dash.until_table()
+        dash.app.action_doctor()
+        await dash.until(lambda: "another person's, needs the key of openai (bob@host-b)" in dash.screen)
 
 
 # ── who may only read ───────────────────────────────────────────────────────────────────────────────────────
