@@ -46,15 +46,16 @@ SELECT status FROM held
 """
 
 _HELD = "fence = :fence AND status IN ('in_progress', 'cancelling')"
-WRITE_PART_ITEMS = WRITE_ITEMS.replace(
-    "\nWITH given AS",
-    """
+_PART_HELD = f"""
 WITH part_held AS (
   UPDATE part SET lease_until = now_ms() + :lease, lost = 0
   WHERE job_id = :job AND number = :number AND fence = :part_fence AND owner IS NOT NULL
+    AND EXISTS (SELECT 1 FROM job WHERE id = :job AND {_HELD})
   RETURNING number
-), given AS""",
-).replace(_HELD, f"{_HELD} AND EXISTS (SELECT 1 FROM part_held)")
+), given AS"""
+WRITE_PART_ITEMS = WRITE_ITEMS.replace(_HELD, f"{_HELD} AND EXISTS (SELECT 1 FROM part_held)").replace(
+    "\nWITH given AS", _PART_HELD
+)
 """The same for items of a part, whose lease it renews, too."""
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import postgres_kit
 import pytest
 from kit.child_processes import ForkServer
 from kit.local_world import LocalWorld
-from kit.part_world import PartWorld
+from kit.part_world import PartWorld, ServedPartWorld
 from kit.world import World
 
 from jobdash.store.bootstrap import ensure_store
+from jobdash.store.location import PostgresLocation
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +48,14 @@ def part_place(
     tmp_path: Path, fresh_store: Path, fork_server: ForkServer, part_cradle: ForkServer
 ) -> PartWorld:
     return PartWorld(tmp_path, fresh_store, fork_server, part_cradle)
+
+
+@pytest.fixture
+def served_place(
+    tmp_path: Path, fork_server: ForkServer, part_cradle: ForkServer
+) -> Iterator[ServedPartWorld]:
+    with postgres_kit.database_with_store("zombies") as url:
+        yield ServedPartWorld(tmp_path, PostgresLocation(url), fork_server, part_cradle)
 
 
 @pytest.fixture

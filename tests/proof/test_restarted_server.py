@@ -106,6 +106,27 @@ def site(engine: str, items: int, item_s: float) -> Iterator[Site]:
                 made.server.stop()
 
 
+_TERMINATE = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["dbos", "procrastinate"])
+def test_connections_that_are_terminated_lose_nothing(engine: str) -> None:
+    with site(engine, 240, 0.05) as made:
+        terminated(made, times=8, workers=2, dashboards=1)
+
+
+@pytest.mark.marathon
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("engine", ["dbos", "procrastinate"])
+def test_connections_that_are_terminated_again_and_again_lose_nothing(engine: str) -> None:
+    with site(engine, 2_400, 0.1) as made:
+        terminated(made, times=60, workers=8, dashboards=2)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["dbos", "procrastinate"])
 def test_a_server_that_is_restarted_loses_nothing(engine: str) -> None:
@@ -122,6 +143,23 @@ def test_a_server_that_is_restarted_twenty_times_loses_nothing(engine: str) -> N
 
 
 def restarted(made: Site, times: int, workers: int, dashboards: int) -> None:
+    begin(made, workers, dashboards)
+    for turn in range(times):
+        reach(made.hosts, turn, times)
+        made.restart(shown=turn % 5 == 0)
+    end(made, times * workers * CONCURRENCY)
+
+
+def terminated(made: Site, times: int, workers: int, dashboards: int) -> None:
+    begin(made, workers, dashboards)
+    for turn in range(times):
+        reach(made.hosts, turn, times)
+        made.server.run(_TERMINATE)
+    end(made, times * workers * CONCURRENCY)
+
+
+def begin(made: Site, workers: int, dashboards: int) -> None:
+    """Start all, and submit when the workers run."""
     hosts = made.hosts
     for _ in range(workers):
         hosts.begin()
@@ -131,13 +169,21 @@ def restarted(made: Site, times: int, workers: int, dashboards: int) -> None:
         made.dashboards.append(Dashboard(str(hosts.location.url), hosts.folder))  # type: ignore[union-attr]
     for dashboard in made.dashboards:
         dashboard.until_shown("witnessed")
-    for turn in range(times):
-        at = hosts.items * (turn + 1) // (times + 2)
-        hosts.until(lambda at=at: hosts.done() >= at)  # type: ignore[misc]
-        made.restart(shown=turn % 5 == 0)
+
+
+def reach(hosts: Hosts, turn: int, turns: int) -> None:
+    """Wait until as much is done as is at a turn."""
+    hosts.until(lambda: hosts.done() >= hosts.items * (turn + 1) // (turns + 2))
+
+
+def end(made: Site, repeated: int) -> None:
+    """Wait for the end of the job: all is there, and shown, and everybody ends well.
+
+    What was under way when the server went away was done, and could not always be written.
+    """
+    hosts = made.hosts
     hosts.until(lambda: completed(hosts))
-    # What was under way when the server went away was done, and could not always be written.
-    all_is_there(hosts, times * workers * CONCURRENCY)
+    all_is_there(hosts, repeated)
     for dashboard in made.dashboards:
         dashboard.until_gone(AWAY)
         dashboard.until_shown("witnessed", "partial", f"{hosts.items:,}")

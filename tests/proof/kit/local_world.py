@@ -71,14 +71,20 @@ class LocalWorld:
 
     wrong = _WRONG
 
-    def __init__(self, folder: Path, template: Path, fork_server: ForkServer, cradle: ForkServer) -> None:
+    def __init__(self, folder: Path, template: Any, fork_server: ForkServer, cradle: ForkServer) -> None:
         self.path = folder / "jobs.db"
         self._folder = folder
         self._nursery = fork_server
         self._cradle = cradle
         self._outputs = count()
-        shutil.copy(template, self.path)
+        self._make_store(template)
         (folder / "config.toml").touch()
+        self._watch()
+
+    def _make_store(self, template: Any) -> None:
+        shutil.copy(template, self.path)
+
+    def _watch(self) -> None:
         self.sql("CREATE TABLE witness (told TEXT)")
         for told, (table, event, when) in self.wrong.items():
             row = {"job": "new.id", "item": "new.key", "part": "new.number"}[table]

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, ClassVar
 
+import postgres_kit
+
+from jobdash.store.copying import check_store
+from jobdash.store.location import PostgresLocation, StoreLocation
 from jobdash.worker.functions import load_functions, submit_to
+from kit.child_processes import ForkServer
 from kit.local_world import LocalWorld, Running
 from kit.part_run_process import FUNCTION, MODULE, PartWorker
 
@@ -48,10 +54,14 @@ class PartWorld(LocalWorld):
         ),
     }
 
+    @property
+    def _store(self) -> StoreLocation:
+        return self.path
+
     def submit(self, name: str, items: int, parts: int = 1) -> str:
         """Submit a job; return its public id."""
         function = load_functions([MODULE])[FUNCTION]
-        return submit_to(function, range(items), name=name, parts=parts, location=self.path).id
+        return submit_to(function, range(items), name=name, parts=parts, location=self._store).id
 
     def work(self, name: str, *, lease: str = "30s", **more: Any) -> Running:
         """Start a worker at a job's parts."""
@@ -76,3 +86,48 @@ class PartWorld(LocalWorld):
         super().is_whole(name, items, kills, fails)
         held = "SELECT count(*) FROM part WHERE job_id = ? AND (owner IS NOT NULL OR done_at IS NULL)"
         assert self.sql(held, self.job(name)["id"]) == [(0,)]
+
+
+class ServedPartWorld(PartWorld):
+    """The same over a store in PostgreSQL."""
+
+    def __init__(
+        self, folder: Path, location: PostgresLocation, fork_server: ForkServer, cradle: ForkServer
+    ) -> None:
+        self.location = location
+        super().__init__(folder, location, fork_server, cradle)
+
+    @property
+    def _store(self) -> StoreLocation:
+        return self.location
+
+    def _make_store(self, template: Any) -> None:
+        del template
+
+    def _watch(self) -> None:
+        self.sql("CREATE TABLE witness (told TEXT)")
+        for number, (told, (table, event, when)) in enumerate(self.wrong.items()):
+            self.sql(
+                f"CREATE FUNCTION witness_{number}() RETURNS trigger LANGUAGE plpgsql"
+                f" SET search_path FROM CURRENT AS $$ BEGIN IF {when} THEN"
+                f" INSERT INTO witness VALUES ('{told}'); END IF; RETURN NULL; END $$"
+            )
+            self.sql(
+                f"CREATE TRIGGER witness_{number} AFTER {event} ON {table}"
+                f" FOR EACH ROW EXECUTE FUNCTION witness_{number}()"
+            )
+
+    def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        return postgres_kit.raw(self.location, statement, values)
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {**super().environment(**more), "JOBDASH_DATABASE": self.location.address}
+
+    def job(self, name: str) -> dict[str, Any]:
+        """The newest job of a name; empty when there is none."""
+        found = self.sql("SELECT to_json(job) FROM job WHERE name = ? ORDER BY id DESC LIMIT 1", name)
+        return dict(found[0][0]) if found else {}
+
+    def is_sound(self) -> None:
+        assert check_store(self.location) == []
+        self.no_late_write()
