@@ -90,3 +90,31 @@ def test_a_worker_that_is_asked_to_end_gives_back_what_it_has(hosts: Hosts) -> N
     hosts.until(lambda: completed(hosts))
     hosts.end()
     all_is_there(hosts, 0)
+
+
+_IMPATIENT = """
+import sys
+from jobdash.cli.main import run
+from jobdash.operations import worker_pool
+
+worker_pool.DRAIN_S = 0.5
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_whose_item_takes_too_long_ends_and_leaves_it_to_others(tmp_path: Path) -> None:
+    """Its parts wait for no lease, and it does not count as lost at them."""
+    location = str(tmp_path / "d" / "jobs.db")
+    ensure_store(Path(location))
+    hosts = Hosts(tmp_path, location, "dbos", 3, item_s=120.0)
+    try:
+        hosts.submit(parts=3)
+        hosts.begin(lambda command: [command[0], "-c", _IMPATIENT, *command[3:]], JOBDASH_LEASE="60s")
+        held = "SELECT count(*), coalesce(sum(lost), 0) FROM part WHERE owner IS NOT NULL AND lease_until"
+        hosts.until(lambda: hosts.ask(f"{held} > now_ms()") == [(CONCURRENCY, 0)])
+        assert hosts.end() == [0], hosts.logs()
+        assert "ends with 3 items still running: other workers do them again" in hosts.logs()
+        assert hosts.ask(f"{held} < now_ms()") == [(CONCURRENCY, -CONCURRENCY)]
+    finally:
+        hosts.close()
