@@ -153,8 +153,10 @@ class Dash:
         deadline = time.monotonic() + seconds
         if found := condition():
             return found
+        pause = 0.005
         while True:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(pause)
+            pause = min(1.4 * pause, 0.04)
             self.app.screen._on_timer_update()
             if condition():
                 await self.settle()
