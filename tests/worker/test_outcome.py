@@ -439,7 +439,8 @@ def test_an_interrupt_while_a_fork_waits_does_not_hold_up_the_next_one(scripts: 
 def test_threads_may_fork_at_once_while_jobs_begin_and_end(scripts: Scripts) -> None:
     code, err, out = scripts.run(
         """
-        import faulthandler, os, threading
+        # logging has hooks of its own, which complain when it is imported between the two halves of a fork.
+        import faulthandler, logging, os, threading
         faulthandler.dump_traceback_later(25, exit=True)
         stop = threading.Event()
         def fork():
