@@ -75,11 +75,6 @@ class Life:
         assert told["event"] == "dead", told
         return int(told["code"])
 
-    def stops(self) -> None:
-        """Stop it, wherever it is, until `goes_on`."""
-        os.kill(self.pid, signal.SIGSTOP)
-        self.wait("stopped")
-
     def goes_on(self) -> None:
         """Let one that was stopped go on."""
         os.kill(self.pid, signal.SIGCONT)
