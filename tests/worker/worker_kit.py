@@ -25,6 +25,7 @@ from jobdash.store.location import StoreLocation, written
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 30.0
+_READS_WITHIN_S = 0.3
 
 
 def until(done: Callable[[], Any], what: str = "it") -> Any:
@@ -160,6 +161,14 @@ class Script:
         self.process.stdin.flush()
 
     def send(self, number: signal.Signals) -> None:
+        """Send a signal once the script waits for its input.
+
+        Python does not notice one that comes between its last look for signals and the call that waits.
+        """
+        reads = Path(f"/proc/{self.process.pid}/wchan")
+        deadline = time.monotonic() + _READS_WITHIN_S
+        while reads.exists() and "pipe_read" not in reads.read_text() and time.monotonic() < deadline:
+            threading.Event().wait(0.002)
         os.kill(self.process.pid, number)
 
     def finish(self) -> tuple[int, str]:
