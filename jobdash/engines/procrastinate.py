@@ -44,8 +44,10 @@ _DROP_ENDED = (
     f" AND event.at > now() - interval '{_OVERDUE_S} seconds')))"
 )
 _KNOWN = "SELECT lock FROM procrastinate_jobs WHERE lock = ANY(%(locks)s)"
+# The name of a queue has dots, too: the numbers of a key are cut from its end.
 _FORGET = (
-    "DELETE FROM procrastinate_jobs WHERE split_part(lock, '.', 1) = ANY(%(jobs)s) AND status <> 'doing'"
+    r"DELETE FROM procrastinate_jobs WHERE regexp_replace(lock, '(\.\d+){3}$', '') = ANY(%(jobs)s)"
+    " AND status <> 'doing'"
 )
 
 

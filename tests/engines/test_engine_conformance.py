@@ -49,7 +49,8 @@ def tested(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineUnd
     with contextlib.ExitStack() as stack:
         if database == "postgresql":
             address = stack.enter_context(postgres_kit.database("engine"))
-        yield EngineUnderTest(FACTORIES[engine], EngineSettings(address, "worker", 0.05))
+        # Named as the queue of a store on a server is.
+        yield EngineUnderTest(FACTORIES[engine], EngineSettings(address, "worker", 0.05, "jobdash.my_jobs"))
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
