@@ -100,17 +100,21 @@ class SharedBrowser:
         self._open = open_one
         self._lock = threading.Lock()
         self._browser: Browser | None = None
+        self._closed = False
 
     @contextmanager
     def lend(self) -> Iterator[Browser]:
-        """Lend it for one read."""
+        """Lend it for one read; raises `Interrupted` once it is closed."""
         with self._lock:
+            if self._closed:  # the reader's fetch was cancelled, which ends no thread
+                raise Interrupted
             self._browser = self._browser or self._open()
             yield self._browser
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
+        """Close the connection, if there is one; no other is opened."""
         with self._lock:
+            self._closed = True
             if self._browser is not None:
                 self._browser.close()
                 self._browser = None

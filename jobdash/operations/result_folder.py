@@ -97,14 +97,19 @@ class ResultFolder:
             try:
                 yield
             finally:
-                left = {each.name for each in self.path.iterdir()}
-                for name in _PARTS.intersection(left):
-                    self.file(name).unlink(missing_ok=True)
-                if _PARTS.issuperset(left):
-                    with suppress(OSError):
-                        self.path.rmdir()
+                with suppress(FileNotFoundError):  # the folder was deleted meanwhile
+                    self._clear()
         finally:
             os.close(descriptor)
+
+    def _clear(self) -> None:
+        """Delete files that are half written, and the folder if nothing else is in it."""
+        left = {each.name for each in self.path.iterdir()}
+        for name in _PARTS.intersection(left):
+            self.file(name).unlink(missing_ok=True)
+        if _PARTS.issuperset(left):
+            with suppress(OSError):
+                self.path.rmdir()
 
     def _lock(self) -> int:
         import fcntl

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jobdash.errors import BadResponse
 from jobdash.providers.base import RemotePage
@@ -75,5 +74,11 @@ async def read_ahead(source: AsyncIterator[T]) -> AsyncGenerator[T, None]:
             yield value  # type: ignore[misc]  # not ``end``
     finally:
         following.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await following
+        following.add_done_callback(_drop_error)
+        # Not `await following`: its cancellation could not be told from one of the caller meanwhile.
+        await asyncio.wait([following])
+
+
+def _drop_error(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()  # else asyncio logs it as never retrieved

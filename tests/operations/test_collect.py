@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -31,9 +32,10 @@ from jobdash.demo.emulator.faults import CutBody, Delay, EmptyJson, ErrorAnswer,
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.results import ResultCounts, ResultFormat
-from jobdash.errors import StoreBusy, UsageError
+from jobdash.errors import JobdashError, StoreBusy, UsageError
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.result_folder import folder_of
 from jobdash.operations.result_formats import check_format
 from jobdash.operations.result_join import JoinedResults, join_results
 from jobdash.operations.results import fetch
@@ -442,6 +444,19 @@ async def test_two_fetches_of_one_job_at_once_do_not_get_into_each_others_way(
     manifest = json.loads((folder / "manifest.json").read_text())
     for name, facts in manifest["files"].items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == facts["sha256"]
+
+
+async def test_a_folder_deleted_meanwhile_hides_no_other_failure(world: World, tmp_path: Path) -> None:
+    row = await finished(world, total=10)
+    folder = folder_of(tmp_path, row)
+
+    def fail() -> None:
+        with folder.locked():
+            shutil.rmtree(folder.path)
+            raise JobdashError("the first")
+
+    with pytest.raises(JobdashError, match="the first"):
+        fail()
 
 
 async def test_a_folder_that_cannot_be_written_is_said_in_a_sentence(world: World, tmp_path: Path) -> None:

@@ -122,3 +122,27 @@ async def test_an_error_behind_the_place_where_a_walk_stopped_is_dropped() -> No
     source.go_on.release()
     async with aclosing(read_ahead(source.numbers())) as ahead:
         assert await anext(ahead) == 1
+
+
+async def test_a_walk_that_is_cancelled_while_it_ends_counts_as_cancelled() -> None:
+    ending, ended = asyncio.Event(), asyncio.Event()
+
+    async def numbers() -> AsyncGenerator[int, None]:
+        yield 1
+        try:
+            await ended.wait()
+        finally:
+            ending.set()
+            await ended.wait()
+
+    async def walk_once() -> None:
+        async with aclosing(read_ahead(numbers())) as ahead:
+            assert await anext(ahead) == 1
+
+    walking = asyncio.create_task(walk_once())
+    async with asyncio.timeout(10):
+        await ending.wait()
+        walking.cancel()
+        await asyncio.wait([walking])
+    ended.set()
+    assert walking.cancelled()
