@@ -6,16 +6,21 @@ import datetime as dt
 import ipaddress
 import os
 import shutil
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import postgres_kit
 import pytest
+from shared.deadlines import LONG, joined
 
 from jobdash.errors import StoreAway, StoreError
 from jobdash.operations.doctor import server_warnings
 from jobdash.store import server_store
 from jobdash.store.bootstrap import ensure_store
+from jobdash.store.dialects.postgres import connect_reader
 from jobdash.store.location import PostgresLocation
 from jobdash.store.reader import Reader
 
@@ -127,6 +132,42 @@ def test_a_server_that_cannot_be_checked_is_refused_with_the_way_out(
         ensure_store(where)
     assert not isinstance(raised.value, StoreAway), "waiting helps nothing"
     assert PASSWORD not in str(raised.value)
+
+
+def test_an_encrypted_connection_that_breaks_is_a_server_that_is_away(secured: tuple[str, Path]) -> None:
+    with closing(connect_reader(store(secured, "sslmode=require"))) as connection:
+        over = threading.Event()
+
+        def cut() -> None:
+            while not over.wait(0.05):
+                connection.end_if_stuck(0.2)
+
+        cutting = threading.Thread(target=cut)
+        cutting.start()
+        try:
+            with pytest.raises(StoreAway, match="does not answer"):
+                connection.execute("SELECT pg_sleep(30)")
+        finally:
+            over.set()
+            joined(cutting)
+
+
+def test_a_server_that_goes_down_while_an_encrypted_connection_is_made_is_away() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        listener.settimeout(LONG)
+
+        def agree_and_go() -> None:
+            asking, _ = listener.accept()
+            with asking:
+                asking.recv(8)  # the request for encryption
+                asking.sendall(b"S")
+
+        going = threading.Thread(target=agree_and_go)
+        going.start()
+        port = listener.getsockname()[1]
+        with pytest.raises(StoreAway, match="does not answer"):
+            connect_reader(PostgresLocation(f"postgresql://ann@127.0.0.1:{port}/jobs?sslmode=require"))
+        joined(going)
 
 
 def test_a_connection_without_encryption_is_refused_by_such_a_server(secured: tuple[str, Path]) -> None:

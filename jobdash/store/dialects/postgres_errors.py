@@ -35,6 +35,8 @@ _REFUSING = ("password", "authentication", "pg_hba.conf", "role")
 
 _INSECURE = ("certificate", "SSL")
 """Words of a library that refuses a server, or a connection without encryption."""
+_BROKEN = ("SSL SYSCALL", "unexpected eof", "closed unexpectedly")
+"""Words of a library whose encrypted connection broke, as when the server goes down while it is made."""
 
 
 def store_error(location: PostgresLocation, error: psycopg.Error, named: str = OPTION) -> StoreError:
@@ -49,7 +51,7 @@ def store_error(location: PostgresLocation, error: psycopg.Error, named: str = O
         text = str(error)
         if _NO_DATABASE.search(text):
             kind = StoreMissing
-        elif any(word in text for word in _INSECURE):
+        elif _is_insecure(error, text):
             return StoreError(_insecure(location, error))
         elif any(word in text for word in _REFUSING):
             return StoreError(_refusal(location, error, named))
@@ -57,6 +59,13 @@ def store_error(location: PostgresLocation, error: psycopg.Error, named: str = O
         kind = StoreAway
     kind = kind or StoreError
     return kind(_sentence(location, error, kind, named))
+
+
+def _is_insecure(error: psycopg.Error, text: str) -> bool:
+    """Whether no encrypted connection could be made, however often it is tried: not one that broke."""
+    connecting = error.pgconn is not None
+    named = any(word in text for word in _INSECURE)
+    return connecting and named and not any(word in text for word in _BROKEN)
 
 
 def missing(location: PostgresLocation) -> str:
