@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,6 +92,24 @@ async def test_organization_project_and_headers_go_with_every_request(
         told = asked.headers
         assert (told["openai-organization"], told["openai-project"]) == ("org-1", "proj_1")
         assert (told["x-team"], told["api-key"]) == ("search", "canary-gateway")
+
+
+@pytest.mark.parametrize(("key_env", "told"), [("OPENAI_API_KEY", "canary-gateway"), ("SOME_KEY", None)])
+async def test_the_headers_of_the_environment_go_with_every_request_of_its_own_key_alone(
+    submission: Callable[..., Submission], monkeypatch: pytest.MonkeyPatch, key_env: str, told: str | None
+) -> None:
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gateway: canary-gateway")
+
+    def answer(asked: Asked) -> Any:
+        return page(batch(1)) if asked.line == "GET /v1/batches" else openai_like(asked)
+
+    with answering(answer) as server:
+        made = replace(account(f"{server.url}/v1"), key_env=key_env)
+        async with open_adapter(made) as adapter:
+            await everything(adapter, submission("openai"))
+    assert {asked.line: asked.headers.get("x-gateway") for asked in server.asked} == dict.fromkeys(
+        [asked.line for asked in server.asked], told
+    )
 
 
 async def test_headers_of_an_account_stay_at_home() -> None:

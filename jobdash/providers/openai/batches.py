@@ -91,6 +91,18 @@ def _plain_yes(answered: object) -> bool:
     return isinstance(answered, dict) and not answered.keys() & {"id", "error", "errors", "data"}
 
 
+class _ClientOfOtherKey(openai.AsyncOpenAI):
+    """The SDK without what the environment says of the key in OPENAI_API_KEY.
+
+    That is OPENAI_ORG_ID, OPENAI_PROJECT_ID, and OPENAI_CUSTOM_HEADERS, which may hold the key of a gateway.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.organization = self.project = None
+        self._custom_headers = {}
+
+
 class OpenAIBatches(HttpAdapter):
     """One OpenAI account. ``Account.api_version`` means nothing here: the version is in the base URL."""
 
@@ -99,16 +111,14 @@ class OpenAIBatches(HttpAdapter):
     async def __aenter__(self) -> Self:
         """Open the client, and the SDK over it."""
         await super().__aenter__()
-        self._client = openai.AsyncOpenAI(
+        kind = openai.AsyncOpenAI if self._account.key_env == OWN_KEY_ENV else _ClientOfOtherKey
+        self._client = kind(
             api_key=self._key,
             base_url=self.origin,  # without a query, which the wire adds behind the path
             http_client=self._http.client,
             # The SDK would re-send a create after a reset, with no idempotency key: two batches, two bills.
             max_retries=0,
         )
-        if self._account.key_env != OWN_KEY_ENV:
-            # OPENAI_ORG_ID and OPENAI_PROJECT_ID go with OPENAI_API_KEY, not with another account's key.
-            self._client.organization = self._client.project = None
         self._client.organization = self._account.organization or self._client.organization
         self._client.project = self._account.project or self._client.project
         return self
@@ -230,10 +240,10 @@ class OpenAIBatches(HttpAdapter):
             raise type(error)(words, status=error.status, detail=error.detail) from None
 
     def _headers(self) -> dict[str, str]:
-        """Return the key and whose it is, as the SDK sends them."""
-        scope = {"OpenAI-Organization": self._client.organization, "OpenAI-Project": self._client.project}
-        own = {name: value for name, value in scope.items() if value}
-        return {"Authorization": f"Bearer {self._key}", "Accept": "application/binary"} | own
+        """Return what the SDK sends with each request: the key, whose it is, headers of the environment."""
+        given = self._client.default_headers.items()
+        known = {name: value for name, value in given if isinstance(value, str)}
+        return {"Authorization": f"Bearer {self._key}"} | known | {"Accept": "application/binary"}
 
     @asynccontextmanager
     async def _content(self, file_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
