@@ -192,3 +192,24 @@ async def test_the_cursor_moves_over_rows_in_sight_without_asking_the_store(path
             assert f"{number} failed" in dash.line("summary")
         await dash.press("up", "home", "end")
         assert [sql for sql in asked if "job" in sql] == []
+
+
+async def test_errors_of_scripts_that_run_are_not_read_again_at_each_change(path: Path) -> None:
+    """They change all the time: that under the cursor is asked for, and the others when it comes to them."""
+    store = make_store(path)
+    runs = [begin(store, f"resize-{number}", total=10) for number in range(6)]
+    for run in runs:
+        run.expects(10)
+        run.did("error")
+    asked: list[str] = []
+    async with dashboard(path, working=False) as dash:
+        known = dash.app.main.current_job._background._known
+        await dash.until(lambda: len(known) == len(runs))
+        dash.app.context.browser._connection.set_trace_callback(asked.append)
+        for run in runs:
+            run.did("error", first=1)
+        await dash.until(lambda: dash.screen.count("2/10") == len(runs))
+        before = len(asked)
+        await dash.until(lambda: len(asked) > before)  # another poll, which would read ahead
+        errors = [sql for sql in asked if "GROUP BY error_type" in sql]
+        assert len({sql.split("job_id = ")[1].split()[0] for sql in errors}) <= 1

@@ -107,20 +107,29 @@ class _JobBackground:
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
-        self._known: dict[tuple[int, int], tuple[_Errors, str]] = {}
+        self._known: dict[int, tuple[int, _Errors, str]] = {}
+        """By job, the revision that they are of first."""
 
     def of(self, row: JobRow) -> tuple[_Errors, str]:
         """Return a job's errors, and what it was sent again from or as."""
-        key = (row.id, row.revision)
-        if key not in self._known:
+        if not self._knows(row):
             self._read([row])
-        return self._known[key]
+        _, errors, relatives = self._known[row.id]
+        return errors, relatives
 
     def read_ahead(self, rows: Sequence[JobRow]) -> None:
-        """Read a few of the rows, those that are not known; the nearest to the cursor come first."""
-        near = (row for row in rows[:_READ_AHEAD] if (row.id, row.revision) not in self._known)
-        if unknown := list(islice(near, _READ_AT_ONCE)):
+        """Read a few of the rows, those that are not known; the nearest to the cursor come first.
+
+        The errors of a script that runs are read once: each of its items is a change, and each script in
+        sight would be asked for at each poll. They are read again when the cursor comes to it.
+        """
+        near = (row for row in rows[:_READ_AHEAD] if not self._knows(row))
+        wanted = (row for row in near if row.id not in self._known or not (row.local and row.unfinished))
+        if unknown := list(islice(wanted, _READ_AT_ONCE)):
             self._read(unknown)
+
+    def _knows(self, row: JobRow) -> bool:
+        return row.id in self._known and self._known[row.id][0] == row.revision
 
     def _read(self, rows: Sequence[JobRow]) -> None:
         related = [row.id for row in rows if row.parent_id is not None or row.superseded_by is not None]
@@ -128,7 +137,8 @@ class _JobBackground:
         errors = self._errors(rows)
         for row in rows:
             words = relatives_words(*relatives.get(row.id, (None, None)))
-            self._known[row.id, row.revision] = errors.get(row.id, ()), words
+            self._known.pop(row.id, None)  # the newest come last
+            self._known[row.id] = row.revision, errors.get(row.id, ()), words
         for key in list(islice(self._known, max(0, len(self._known) - _JOBS_KEPT))):
             del self._known[key]
 
