@@ -54,15 +54,26 @@ class _Running:
     """What is under way, for all threads."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
+    changed: threading.Condition = field(init=False)
+    """Notified when a call ends."""
     count: int = 0
     jobs: set[str] = field(default_factory=set)
     """The public ids of jobs whose keys the engine may keep."""
     alone: bool = False
     """The one part under way is to be done alone."""
 
-    def begin(self) -> bool:
-        """Count a call; False when none is to begin beside the one that runs."""
+    def __post_init__(self) -> None:
+        self.changed = threading.Condition(self.lock)
+
+    def begin(self, draining: threading.Event) -> bool:
+        """Count a call, once it may begin beside those that run; False when ``draining`` is set first.
+
+        It waits, and keeps its place in the engine: a worker that took key after key to do nothing would
+        leave none to others.
+        """
         with self.lock:
+            while self.alone and not draining.is_set():
+                self.changed.wait(TICK_S)  # a signal handler, which may hold no lock, sets the event alone
             if not self.alone:
                 self.count += 1
             return not self.alone
@@ -72,6 +83,7 @@ class _Running:
         with self.lock:
             self.count -= 1
             self.alone = False
+            self.changed.notify_all()
 
     def be_alone(self) -> bool:
         """Let no other call begin beside the one that runs; False when there are some."""
@@ -209,7 +221,7 @@ class WorkerPool:
         """
         if not self._room.acquire(blocking=False):
             return
-        if not self._running.begin():
+        if not self._running.begin(self._draining):
             self._room.release()
             return
         if (key := PartKey.read(text)) is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shared.deadlines import joined
 
 import jobdash
 from jobdash.errors import StoreError
@@ -33,6 +34,7 @@ class ThreadEngine:
 
     def __init__(self) -> None:
         self.delivered: list[str] = []
+        self.dispatches = 0
         self._known: set[str] = set()
         self._threads: ThreadPoolExecutor | None = None
 
@@ -42,6 +44,7 @@ class ThreadEngine:
 
     def dispatch(self, keys: Sequence[str]) -> None:
         assert self._threads is not None
+        self.dispatches += 1
         for key in keys:
             if key not in self._known:
                 self._known.add(key)
@@ -437,6 +440,37 @@ def test_a_part_that_has_cost_two_workers_is_done_alone(
     bench.run(watched, concurrency=3)
     assert sent.wait(0).succeeded == 12
     assert beside == [set()] * 4
+
+
+def test_a_worker_that_does_a_part_alone_leaves_other_keys_with_the_engine(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that takes each key and does nothing would leave none to the workers that have room."""
+    monkeypatch.setattr("jobdash.operations.worker_pool._AGAIN_S", 0.02)
+    began, go_on = threading.Event(), threading.Event()
+
+    @jobdash.job
+    def held(number: int) -> None:
+        began.set()
+        assert go_on.wait(DEADLINE_S)
+
+    held.identity = "module:held"
+    bench.submit(held, range(1), parts=1)
+    with closing(open_for_worker(bench.path)) as connection:
+        connection.execute("UPDATE part SET lost = 2")
+    worker = threading.Thread(target=bench.run, args=(held, double), kwargs={"concurrency": 3})
+    worker.start()
+    try:
+        assert began.wait(DEADLINE_S)
+        sent = bench.submit(double, range(6), parts=6)
+        until(lambda: len(bench.engine.delivered) == 7)
+        dispatches = bench.engine.dispatches
+        until(lambda: bench.engine.dispatches > dispatches + 10)
+        assert len(bench.engine.delivered) == 7, "none was taken, and dispatched once more"
+    finally:
+        go_on.set()
+        joined(worker)
+    assert sent.wait(0).succeeded == 6
 
 
 def test_a_large_submit_holds_nobody_up_and_is_seen_whole(
