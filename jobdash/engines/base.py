@@ -28,7 +28,7 @@ class EngineSettings:
     poll_s: float = 0.5
     """Seconds between two polls for delivered keys."""
     queue: str = "jobdash"
-    """Names the queue of this store among all that may be in the same database."""
+    """Names the queue of this store among all that may be in the same database: ``jobdash.SCHEMA`` there."""
 
 
 class Engine(Protocol):

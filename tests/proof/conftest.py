@@ -23,8 +23,8 @@ def fork_server() -> Iterator[ForkServer]:
 
 
 @pytest.fixture(scope="session")
-def cradle() -> Iterator[ForkServer]:
-    """Where scripts of users are born."""
+def script_server() -> Iterator[ForkServer]:
+    """Forks the processes of scripts."""
     with ForkServer("kit.script") as made:
         yield made
 
@@ -37,30 +37,32 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def part_cradle() -> Iterator[ForkServer]:
-    """Where workers at parts are born."""
+def part_server() -> Iterator[ForkServer]:
+    """Forks workers at one part each."""
     with ForkServer("kit.part_run_process") as made:
         yield made
 
 
 @pytest.fixture
 def part_place(
-    tmp_path: Path, fresh_store: Path, fork_server: ForkServer, part_cradle: ForkServer
+    tmp_path: Path, fresh_store: Path, fork_server: ForkServer, part_server: ForkServer
 ) -> PartWorld:
-    return PartWorld(tmp_path, fresh_store, fork_server, part_cradle)
+    return PartWorld(tmp_path, fresh_store, fork_server, part_server)
 
 
 @pytest.fixture
 def served_place(
-    tmp_path: Path, fork_server: ForkServer, part_cradle: ForkServer
+    tmp_path: Path, fork_server: ForkServer, part_server: ForkServer
 ) -> Iterator[ServedPartWorld]:
     with postgres_kit.database_with_store("zombies") as url:
-        yield ServedPartWorld(tmp_path, PostgresLocation(url), fork_server, part_cradle)
+        yield ServedPartWorld(tmp_path, PostgresLocation(url), fork_server, part_server)
 
 
 @pytest.fixture
-def place(tmp_path: Path, fresh_store: Path, fork_server: ForkServer, cradle: ForkServer) -> LocalWorld:
-    return LocalWorld(tmp_path, fresh_store, fork_server, cradle)
+def place(
+    tmp_path: Path, fresh_store: Path, fork_server: ForkServer, script_server: ForkServer
+) -> LocalWorld:
+    return LocalWorld(tmp_path, fresh_store, fork_server, script_server)
 
 
 @pytest.fixture

@@ -71,11 +71,13 @@ class LocalWorld:
 
     wrong = _WRONG
 
-    def __init__(self, folder: Path, template: Any, fork_server: ForkServer, cradle: ForkServer) -> None:
+    def __init__(
+        self, folder: Path, template: Any, fork_server: ForkServer, script_server: ForkServer
+    ) -> None:
         self.path = folder / "jobs.db"
         self._folder = folder
-        self._nursery = fork_server
-        self._cradle = cradle
+        self._fork_server = fork_server
+        self._script_server = script_server
         self._outputs = count()
         self._make_store(template)
         (folder / "config.toml").touch()
@@ -116,22 +118,24 @@ class LocalWorld:
         output = self._folder / f"output {next(self._outputs)}"
         output.mkdir()
         env = self.environment(JOBDASH_LEASE=lease)
-        return Running(self._cradle.begin(Task("script", env=env, output=str(output), script=script)), output)
+        return Running(
+            self._script_server.begin(Task("script", env=env, output=str(output), script=script)), output
+        )
 
     def dashboard(self) -> Life:
         """Open a dashboard without a screen."""
-        return self._nursery.begin(Task("dashboard", str(self.path), env=self.environment()))
+        return self._fork_server.begin(Task("dashboard", str(self.path), env=self.environment()))
 
     def jobdash(self, *args: str) -> Ran:
         """Run a command."""
-        return self._nursery.jobdash(*args, env=self.environment())
+        return self._fork_server.jobdash(*args, env=self.environment())
 
     def command(self, *args: str) -> Life:
         """Start a command, and do not wait for it."""
         output = self._folder / f"output {next(self._outputs)}"
         output.mkdir()
         task = Task("command", args=list(args), env=self.environment(), output=str(output))
-        return self._nursery.begin(task)
+        return self._fork_server.begin(task)
 
     # ── what is there ──────────────────────────────────────────────────────────────────────────────────────
 

@@ -92,10 +92,10 @@ class ServedPartWorld(PartWorld):
     """The same over a store in PostgreSQL."""
 
     def __init__(
-        self, folder: Path, location: PostgresLocation, fork_server: ForkServer, cradle: ForkServer
+        self, folder: Path, location: PostgresLocation, fork_server: ForkServer, script_server: ForkServer
     ) -> None:
         self.location = location
-        super().__init__(folder, location, fork_server, cradle)
+        super().__init__(folder, location, fork_server, script_server)
 
     @property
     def _store(self) -> StoreLocation:
