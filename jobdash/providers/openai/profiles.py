@@ -117,7 +117,7 @@ PROFILES = (
             "carries_key": False,
         },
         adapter="jobdash.providers.openai.together:TogetherBatches",
-        remark="percent done in place of counts",
+        remark="says how many percent are done",
     ),
     # https://openrouter.ai/docs/guides/features/batch-api
     Profile(
