@@ -13,7 +13,7 @@ from tui_kit import account, change, dashboard, job, make_store, now_ms
 from jobdash.demo.emulator import Emulator, EmulatorServer
 from jobdash.domain.time import HOUR, MINUTE
 from jobdash.operations.job_lookup import Browser
-from jobdash.tui.screens.attention import AttentionScreen
+from jobdash.tui.screens.attention import AttentionList, AttentionScreen
 from jobdash.tui.screens.doctor import DoctorScreen
 from jobdash.tui.screens.job import JobScreen
 
@@ -165,3 +165,18 @@ async def test_a_submit_without_an_answer_names_the_batches_it_may_be_on_its_pag
         await dash.press("enter")
         await dash.until(lambda: isinstance(dash.app.screen, JobScreen))
         await dash.until(lambda: "jobdash adopt" in dash.screen and "msgbatch_2" in dash.screen)
+
+
+@pytest.mark.parametrize("size", [(120, 32), (80, 24)])
+async def test_a_reason_that_is_cut_ends_in_an_ellipsis_beside_a_scroll_bar_too(
+    path: Path, size: tuple[int, int]
+) -> None:
+    failed = {"finished_at": now_ms() - HOUR, "error": "a-long-word" * 15}
+    make_store(path, [job(number, "failed", **failed) for number in range(1, 61)])
+    change(path, "UPDATE job SET raw_status = raw_status || '!'")
+    async with dashboard(path, [OPENAI], size=size) as dash:
+        await dash.press("8")
+        await dash.until(lambda: dash.app.screen.query_one(AttentionList).show_vertical_scrollbar)
+        await dash.until(lambda: "failed: a-long" in dash.screen)
+        lines = [line for line in dash.screen.splitlines() if "failed: a-long" in line]
+        assert {line[-2] for line in lines} == {"…"}  # the scroll bar has the last cell

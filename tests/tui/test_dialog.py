@@ -377,6 +377,19 @@ async def test_every_job_of_the_plan_can_be_seen(path: Path, size: tuple[int, in
         await dash.until(lambda: plan.scroll_y > 0)
 
 
+async def test_words_of_a_plan_that_are_cut_end_in_an_ellipsis_beside_a_scroll_bar_too(path: Path) -> None:
+    counts = {"total": 2_000_000, "succeeded": 1_234_567, "failed": 123_456}
+    running = [job(number, "in_progress", name="n" * 40, **counts) for number in range(1, 31)]
+    async with dashboard(path, [OPENAI], rows=running, working=False, size=(60, 24)) as dash:
+        await dash.press(*(["space", "down"] * 30), "c")
+        screen = await dash.until_dialog()
+        plan = screen.query_one("#plan", PlanList)
+        await dash.until(lambda: plan.show_vertical_scrollbar)
+        right = plan.region.right
+        lines = dash.screen.splitlines()[plan.region.y : plan.region.bottom]
+        assert {line[right - 2] for line in lines} == {"…"}
+
+
 async def test_a_short_plan_shows_nothing_of_scrolling(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
         await dash.press("C")

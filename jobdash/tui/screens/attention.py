@@ -149,7 +149,7 @@ class AttentionList(VirtualList[_Entry], can_focus=True):
 
     def _columns(self) -> tuple[int, int, int]:
         """Return the cells of a name, an account and a reason."""
-        width = self.size.width
+        width = self.text_width
         name = max(12, min(_NAME_MOST, self._longest, width // 3))
         account = min(_ACCOUNT_MOST, max(6, width // 8))
         return name, account, max(0, width - name - account - _SINCE - 9)

@@ -127,7 +127,7 @@ class PlanList(VirtualList[PlanEntry], can_focus=False):
             return self.strip([(f" {entry.words}", entry.tone)]).adjust_cell_length(width, self.blank())
         account = min(12, max(6, width // 8))
         name = max(12, min(40, self._longest_name, (width - account - 6) // 2))
-        rest = max(0, width - name - account - 7)
+        rest = max(0, self.text_width - name - account - 7)
         pieces = [
             (f" {entry.glyph} ", entry.tone),
             (fit(clean(entry.job.name), name, more), "text"),

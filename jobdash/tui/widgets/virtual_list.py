@@ -78,6 +78,14 @@ class VirtualList(StyledWidget, ScrollView, Generic[E]):
         """The number of lines on the screen."""
         return max(1, self.size.height)
 
+    @property
+    def text_width(self) -> int:
+        """The cells of a line that text may take.
+
+        A scroll bar lies over the last ones; without one they stay free too, so that nothing moves.
+        """
+        return max(0, self.size.width - self.styles.scrollbar_size_vertical)
+
     # ── moving ─────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
