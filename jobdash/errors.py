@@ -25,6 +25,7 @@ JobdashError                     a sentence for a person and an exit code for a 
     ├── QuotaExhausted           the account has nothing left; asking again is useless
     ├── Unavailable              5xx, a reset, a time-out: it may or may not have been applied
     ├── InvalidRequest           the provider refused the request as malformed
+    │   └── ExpiresByItself      its API cannot delete this, which goes without that
     └── BadResponse              an answer that cannot be believed
 """
 
@@ -206,6 +207,10 @@ class Unavailable(ProviderError):
 
 class InvalidRequest(ProviderError):
     """The provider refused the request as malformed."""
+
+
+class ExpiresByItself(InvalidRequest):
+    """The provider's API cannot delete it; it expires by itself."""
 
 
 class BadResponse(ProviderError):

@@ -94,7 +94,8 @@ def providers() -> str:
         )
 
     def deleted(info: ProviderInfo) -> str:
-        can_be = {"files": info.capabilities.deletes_files, "record": info.capabilities.deletes_records}
+        files = "files" if info.capabilities.deletes_results else "input files"
+        can_be = {files: info.capabilities.deletes_files, "record": info.capabilities.deletes_records}
         return ", ".join(name for name, there in can_be.items() if there)
 
     return table(

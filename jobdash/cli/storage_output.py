@@ -170,7 +170,7 @@ def show_orphans(
         print_error("dry run: nothing was deleted")
     if stopped:
         return INTERRUPTED
-    return FAILED if any(each.kept for each in done) else _failed(found)
+    return _failed(found) if all(each.clean for each in done) else FAILED
 
 
 def _print_orphans(orphans: Mapping[str, Sequence[RemoteFile]]) -> None:

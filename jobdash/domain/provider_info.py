@@ -34,6 +34,8 @@ class Capabilities:
     """It counts the requests that are done before a batch has ended."""
     cancels: bool = True
     """A batch can be cancelled."""
+    deletes_results: bool = True
+    """Where it deletes files, those of results too; else these expire by themselves."""
     carries_key: bool = True
     """A batch carries our key and its name. Else a submit without an answer is found by its time and its
     number of requests, if one batch alone has these."""

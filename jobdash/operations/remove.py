@@ -10,7 +10,14 @@ from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, De
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.text import quantity
-from jobdash.errors import ConfigError, InvalidRequest, JobdashError, NotFound, ProviderError
+from jobdash.errors import (
+    ConfigError,
+    ExpiresByItself,
+    InvalidRequest,
+    JobdashError,
+    NotFound,
+    ProviderError,
+)
 from jobdash.operations.account_session import DeleteBatch, DeleteFile, GetBatch, Request
 from jobdash.operations.batch_files import delete_batch_files
 from jobdash.operations.cancel import (
@@ -41,6 +48,8 @@ class CleanedUp:
     earlier: tuple[str, ...] = ()
     """What had been deleted before: the roles of files, and `BATCH`."""
     kept: tuple[str, ...] = ()
+    expiring: tuple[str, ...] = ()
+    """What no request can delete and what expires by itself, which is no failure."""
     here: int = 0
     """How many files were deleted on this computer."""
     refusal: Refusal | None = None
@@ -50,10 +59,12 @@ class CleanedUp:
 class _FilesKept(JobdashError):
     """One thing that is still there, and why."""
 
-    def __init__(self, reason: str, *, again: bool) -> None:
+    def __init__(self, reason: str, *, again: bool, expires: bool = False) -> None:
         super().__init__(reason)
         self.again = again
         """Whether it may go another time."""
+        self.expires = expires
+        """Whether it cannot be deleted and expires by itself."""
 
 
 async def remove_job(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
@@ -229,6 +240,7 @@ def _clean_up_text(cleaned: CleanedUp, record: str, choices: Choices) -> str:
         parts.append(f"deleted earlier: {', '.join(cleaned.earlier)}")
     if cleaned.kept:
         parts.append(f"not deleted: {', '.join(cleaned.kept)}")
+    parts += [f"{what} expires by itself" for what in cleaned.expiring]
     return "; ".join(parts)
 
 
@@ -312,6 +324,7 @@ class _CleanUp:
     async def _delete_all(self, parts: dict[str, tuple[str, Request[None]]]) -> CleanedUp:
         deleted: list[str] = []
         kept: list[str] = []
+        expiring: list[str] = []
         again = False
         for role, (name, request) in parts.items():
             what = f"{role} {name}"
@@ -323,12 +336,15 @@ class _CleanUp:
             except JobChanged as error:
                 return CleanedUp(tuple(deleted), kept=tuple(kept), refusal=error.refusal)
             except _FilesKept as error:
-                kept.append(f"{what} ({error})")
+                if error.expires:
+                    expiring.append(what)
+                else:
+                    kept.append(f"{what} ({error})")
                 again = again or error.again
             else:
                 await self.work.store.write(Writer.set_deleted, self.job.id, role)
                 deleted.append(what)
-        return CleanedUp(tuple(deleted), kept=tuple(kept))
+        return CleanedUp(tuple(deleted), kept=tuple(kept), expiring=tuple(expiring))
 
     async def _delete(self, what: str, request: Request[None]) -> None:
         """Delete one thing. Raises `_FilesKept` when it is still there, `JobChanged` when it must stay."""
@@ -349,7 +365,8 @@ class _CleanUp:
             wrong = _FilesKept("stopped", again=True)
         except ProviderError as error:
             never = isinstance(error, InvalidRequest) and error.status is None
-            wrong = _FilesKept(error_text(error), again=not never)
+            expires = isinstance(error, ExpiresByItself)
+            wrong = _FilesKept(error_text(error), again=not never, expires=expires)
         except ConfigError as error:  # it could not even be opened
             wrong = _FilesKept(str(error), again=True)
         if intent is not None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from jobdash.domain.account import Account
 from jobdash.domain.remote_job import RemoteFile
 from jobdash.domain.time import DAY
-from jobdash.errors import BadResponse, InvalidRequest, JobdashError, NotFound
+from jobdash.errors import BadResponse, ExpiresByItself, InvalidRequest, JobdashError, NotFound
 from jobdash.operations.account_clients import AccountClients, duplicate_accounts
 from jobdash.operations.account_session import DeleteFile, Request
 from jobdash.operations.context import AccountClient, OperationContext
@@ -78,6 +78,13 @@ class DeletedFiles:
     deleted: tuple[RemoteFile, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     """By id, why a file is still there."""
+    expiring: frozenset[str] = frozenset()
+    """The ids of those kept that no request can delete and that expire by themselves, which is no failure."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything went that can be deleted."""
+        return self.kept.keys() == self.expiring
 
 
 async def account_files(
@@ -137,6 +144,7 @@ async def delete_files(
     client = accounts[account.name]
     deleted: list[RemoteFile] = []
     kept: dict[str, str] = {}
+    expiring: set[str] = set()
     for file in files:
         if work.stop.is_set():
             kept[file.id] = "stopped"
@@ -147,9 +155,11 @@ async def delete_files(
             pass  # gone already
         except JobdashError as error:
             kept[file.id] = str(error)
+            if isinstance(error, ExpiresByItself):
+                expiring.add(file.id)
             continue
         deleted.append(file)
-    return DeletedFiles(account.name, tuple(deleted), kept)
+    return DeletedFiles(account.name, tuple(deleted), kept, frozenset(expiring))
 
 
 def local_folders(database: Path, results: Path, browser: Browser) -> list[LocalFolder]:

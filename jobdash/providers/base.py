@@ -100,7 +100,10 @@ class Adapter(Protocol):
         """Remove the batch's record at the provider; NotFound when it is gone already."""
 
     async def delete_file(self, file_id: str) -> None:
-        """Delete one file; NotFound when it is gone already."""
+        """Delete one file; NotFound when it is gone already.
+
+        ExpiresByItself, without asking, for one that the API cannot delete and that goes by itself.
+        """
 
     async def files(self, cursor: str | None = None) -> FilePage:
         """Return one page of the files that the account keeps; InvalidRequest where there is no such list."""

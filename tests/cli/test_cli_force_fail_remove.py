@@ -133,16 +133,32 @@ def test_results_that_are_still_there_are_available(cli: Cli) -> None:
 
 def test_what_stayed_is_said_and_kept_with_the_job(cli: Cli) -> None:
     # B-14
-    batch = cli.add_finished("gemini")
+    batch = cli.add_finished()
     cli("sync")
+    cli.fault(ErrorAnswer(500), "/v1/files/*", "DELETE", nth=1)
 
     ran = cli("remove", batch, "--remote", "--yes")
 
     assert ran.code == 1
-    assert "record kept; deleted input files/" in ran.out
-    assert "Gemini cannot delete files/batch-" in ran.out
+    assert "record kept; deleted output file-" in ran.out
+    assert "not deleted: input file-" in ran.out
     assert "not deleted" in cli.job(batch)["left_behind"]
     assert "⚠" in cli("show", batch).out
+
+
+def test_what_expires_by_itself_is_said_and_is_no_failure(cli: Cli) -> None:
+    batch = cli.add_finished("gemini")
+    cli("sync")
+
+    assert "expire by themselves" in cli("remove", batch, "--remote", "--dry-run").out
+    ran = cli("remove", batch, "--remote", "--yes")
+
+    assert ran.code == 0
+    assert "record removed; deleted input files/" in ran.out
+    assert "; output files/batch-" in ran.out
+    assert "expires by itself" in ran.out
+    assert ran.out.endswith("Removed: 1 · Failed: 0 · Skipped: 0\n")
+    assert cli.json("list", "-f", "attention:left_behind")["total"] == 0
 
 
 def test_clean_up_only(cli: Cli) -> None:

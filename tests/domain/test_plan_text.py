@@ -185,10 +185,12 @@ def test_what_was_deleted_before_is_not_lost_again() -> None:
 def test_only_what_the_providers_of_a_plan_have_is_named() -> None:
     gemini = job(Status.COMPLETED, id=2, provider="gemini", account="gemini")
     alone, both = plan(REMOVE, gemini, remote=True), plan(REMOVE, DONE, gemini, remote=True)
-    assert (
-        texts_of(alone)["Deleted"] == "the batches and their files are deleted there; this cannot be undone"
+    assert texts_of(alone)["Deleted"] == (
+        "the batches and their input files are deleted there; this cannot be undone"
     )
     assert "error files and Gemini batches are deleted there" in texts_of(both)["Deleted"]
+    for made in (alone, both):
+        assert texts_of(made)["Stays"] == "result files at Gemini: they expire by themselves"
     for action in Action:
         assert "Gemini" not in " ".join(texts_of(plan(action, DONE, job(id=3), remote=True)).values())
 

@@ -121,19 +121,35 @@ async def test_the_files_of_a_batch_its_provider_has_lost_are_deleted(world: Wor
     assert world.calls("DELETE", "/v1/files/*") == 2
 
 
-async def test_what_cannot_be_deleted_is_not_forgotten_with_its_record(world: World) -> None:
+async def test_what_could_not_be_deleted_is_not_forgotten_with_its_batch(world: World) -> None:
+    batch = world.add_finished()
+    await world.sync()
+    world.fault(ErrorAnswer(404), f"/v1/batches/{batch}")
+    world.fault(ErrorAnswer(500), "/v1/files/*", "DELETE")
+    await world.one(Action.REMOVE, batch, remote=True)
+    left = world.row(batch).left_behind
+
+    second = await world.one(Action.REMOVE, batch, remote=True)
+
+    assert second.result is ActionResult.FAILED
+    assert left is not None
+    assert world.row(batch).left_behind == left
+    assert world.row(batch).removed_at is None
+
+
+async def test_what_expires_by_itself_is_said_again_when_its_batch_is_no_more(world: World) -> None:
     batch = world.add_finished("gemini")
     await world.sync()
-    first = await world.one(Action.REMOVE, batch, remote=True)
-    left = world.row(batch).left_behind
+    first = await world.one(Action.REMOVE, batch, remote=True, record=False)
     assert "deleted input files/" in first.reason
     assert f"batch {batch}" in first.reason
 
     second = await world.one(Action.REMOVE, batch, remote=True)
 
-    assert second.result is ActionResult.FAILED
-    assert world.row(batch).left_behind == left
-    assert world.row(batch).removed_at is None
+    assert second.result is ActionResult.DONE
+    assert "; output files/batch-" in second.reason
+    assert second.reason.endswith("expires by itself")
+    assert world.row(batch).left_behind is None
 
 
 async def test_geminis_record_stays_while_a_file_may_still_go(world: World) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from operations_kit import CANCEL, KEYS, World, made_accounts
 from shared.other_program import refusing
@@ -50,14 +52,41 @@ async def test_files_go_at_openai_and_the_batch_too_at_gemini(world: World) -> N
     assert by_account["openai"].result is ActionResult.DONE
     assert "deleted input file-" in by_account["openai"].reason
     assert world.calls("DELETE", "/v1/files/*") == 2
-    # A result file of Gemini's has an id too long to be deleted: said, and the record stays.
+    # A result file of Gemini's has an id too long to be deleted, and expires by itself: said, and no failure.
     gemini = by_account["gemini"]
-    assert (gemini.result, world.row(theirs).removed_at) == (ActionResult.FAILED, None)
-    assert "Gemini cannot delete files/batch-" in gemini.reason
-    assert "record kept" in gemini.reason
-    left = world.row(theirs).left_behind
+    assert gemini.result is ActionResult.DONE
+    assert gemini.reason.startswith("record removed; deleted input files/")
+    assert re.search(r"batch batches/\S+; output files/batch-\S+ expires by itself$", gemini.reason)
+    row = world.row(theirs)
+    assert (row.removed_at, row.left_behind) == (world.ms(), None)
+    assert world.open_intents() == []
+
+
+async def test_what_expires_by_itself_is_no_reason_to_look_at_a_job_that_stays(world: World) -> None:
+    batch = world.add_finished("gemini")
+    await world.sync()
+
+    outcome = await world.one(Action.REMOVE, batch, remote=True, record=False)
+
+    assert outcome.result is ActionResult.DONE
+    assert outcome.reason.startswith("record kept; deleted input files/")
+    assert "expires by itself" in outcome.reason
+    assert world.row(batch).left_behind is None
+    assert world.browser.needing_attention() == {}
+
+
+async def test_what_expires_by_itself_excuses_nothing_else(world: World) -> None:
+    batch = world.add_finished("gemini")
+    await world.sync()
+    world.fault(ErrorAnswer(500), "*/files/*", "DELETE", nth=1)
+
+    outcome = await world.one(Action.REMOVE, batch, remote=True)
+
+    assert (outcome.result, world.row(batch).removed_at) == (ActionResult.FAILED, None)
+    left = world.row(batch).left_behind
     assert left is not None
-    assert left.endswith("not deleted")
+    assert left.startswith("input files/")
+    assert "output" not in left
 
 
 async def test_what_is_gone_already_counts_as_deleted(world: World) -> None:

@@ -129,6 +129,8 @@ def _remove_notes(plan: Plan) -> list[Note]:
         found.append(
             Note("Deleted", f"{_what_goes(plan)} are deleted there; this cannot be undone", warning=True)
         )
+        if titles := _keeps_result_files(plan):
+            found.append(Note("Stays", f"result files at {titles}: they expire by themselves"))
         found += _lost_notes(lost)
         if unfinished and choices.force:
             found.append(Note("Stays", "what unfinished batches use at the provider"))
@@ -181,9 +183,16 @@ def _what_goes(plan: Plan) -> str:
     infos = [info for info in plan.services().values() if info]
     titles = " and ".join(sorted(info.title for info in infos if info.capabilities.deletes_records))
     if titles and all(info.capabilities.deletes_records for info in infos):
-        return "the batches and their files"
+        results = any(info.capabilities.deletes_results for info in infos)
+        return "the batches and their files" if results else "the batches and their input files"
     files = "input, output and error files"
     return f"{files} and {titles} batches" if titles else files
+
+
+def _keeps_result_files(plan: Plan) -> str:
+    """Return the providers of a plan whose result files cannot be deleted; empty when there is none."""
+    infos = (info for info in plan.services().values() if info)
+    return " and ".join(sorted(info.title for info in infos if not info.capabilities.deletes_results))
 
 
 def _asked_to_stop(unfinished: Sequence[Decision]) -> str:

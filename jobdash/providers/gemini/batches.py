@@ -19,7 +19,7 @@ from jobdash.domain.account import Account
 from jobdash.domain.remote_job import RemoteError, RemoteFile, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.time import Clock, system_clock
-from jobdash.errors import InvalidRequest, NotFound, Unavailable
+from jobdash.errors import ExpiresByItself, InvalidRequest, NotFound, Unavailable
 from jobdash.providers.base import FilePage, RemotePage, Submission
 from jobdash.providers.gemini.info import INFO
 from jobdash.providers.gemini.inline import OperationReader
@@ -151,9 +151,9 @@ class GeminiBatches(HttpAdapter):
         await self._http.ask(self._batches.delete(name=remote_id))
 
     async def delete_file(self, file_id: str) -> None:
-        """Delete one file; InvalidRequest, without asking, for a result file, whose id is too long."""
+        """Delete one file; ExpiresByItself, without asking, for a result file, whose id is too long."""
         if len(file_id.removeprefix("files/")) > LONGEST_DELETABLE_FILE_ID:
-            raise InvalidRequest(
+            raise ExpiresByItself(
                 f"not sent: Gemini cannot delete {file_id}, ids over {LONGEST_DELETABLE_FILE_ID} characters "
                 "are refused; it expires by itself"
             )

@@ -14,6 +14,7 @@ INFO = ProviderInfo(
         reports_cancelling=False,
         deletes_records=True,
         deletes_files=True,
+        deletes_results=False,
         partial_results=False,
         results_in_files=False,
     ),
