@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,7 +115,10 @@ def test_a_worker_whose_item_takes_too_long_ends_and_leaves_it_to_others(tmp_pat
         held = "SELECT count(*), coalesce(sum(lost), 0) FROM part WHERE owner IS NOT NULL AND lease_until"
         hosts.until(lambda: hosts.ask(f"{held} > now_ms()") == [(CONCURRENCY, 0)])
         assert hosts.end() == [0], hosts.logs()
-        assert "ends with 3 items still running: other workers do them again" in hosts.logs()
-        assert hosts.ask(f"{held} < now_ms()") == [(CONCURRENCY, -CONCURRENCY)]
+        told = re.search(r"ends with (\d) items? still running: other workers do them again", hosts.logs())
+        assert told is not None, hosts.logs()
+        running = int(told[1])  # a part whose item had not begun is given back like any other
+        assert 1 <= running <= CONCURRENCY
+        assert hosts.ask(f"{held} < now_ms()") == [(running, -running)]
     finally:
         hosts.close()

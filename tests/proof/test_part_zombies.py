@@ -88,8 +88,8 @@ def outside_a_transaction(zombie: Zombie, act: str) -> None:
     else:
         done_to(zombie, act)
     if act in {"takeover", "retry"}:
-        # It holds nothing then: behind its claim and seven items.
-        heir = place.work(name, crash="after part.commit 8", signal=STOP)
+        # It holds nothing then.
+        heir = place.work(name, item_s=ITEM_S, crash=f"after part.write_items {place.packets}", signal=STOP)
         heir.life.wait("stopped")
     before = place.everything(name)
     told = zombie.goes_on()

@@ -51,6 +51,8 @@ _WHERE_OF_PARTS: dict[str, tuple[Any, str]] = {
     "part.end": (PartLease, "end_part"),
     "part._finish": (PartLease, "_finish"),
 }
+_WHERE_OF_PACKETS: dict[str, tuple[Any, str]] = {"part.write_items": (Lease, "write_items")}
+"""Of one item in SQLite, of those of a quarter of a second in PostgreSQL; no transaction is open."""
 PART_POINTS = tuple(f"{when} {name}" for name in _WHERE_OF_PARTS for when in ("before", "after"))
 PART_OUTSIDE = frozenset(
     {
@@ -68,7 +70,7 @@ PART_OUTSIDE = frozenset(
 def arm(place: str, number: int) -> None:
     """Let this process be sent a signal at a place: ``before sqlite.commit 3``, its third call."""
     when, name, nth = place.split()
-    module, attribute = (_WHERE | _WHERE_OF_PARTS)[name]
+    module, attribute = (_WHERE | _WHERE_OF_PARTS | _WHERE_OF_PACKETS)[name]
     do: Callable[..., Any] = getattr(module, attribute)
     calls = count(1)
 

@@ -30,6 +30,8 @@ _MORE_COUNTED = "new.succeeded > old.succeeded OR new.failed > old.failed"
 class PartWorld(LocalWorld):
     """Where workers do the parts of a function's jobs."""
 
+    packets = 7
+    """After so many packets of outcomes a worker is in the middle of a job."""
     wrong: ClassVar = {
         "late outcome": ("item", "UPDATE", f"new.outcome <> 'waiting' AND ({_LATE})"),
         "done twice": ("item", "UPDATE", "old.outcome = 'ok'"),
@@ -90,6 +92,8 @@ class PartWorld(LocalWorld):
 
 class ServedPartWorld(PartWorld):
     """The same over a store in PostgreSQL."""
+
+    packets = 1
 
     def __init__(
         self, folder: Path, location: PostgresLocation, fork_server: ForkServer, script_server: ForkServer
