@@ -140,7 +140,7 @@ def _print_head(context: CliContext, plan: Plan) -> None:
     names = plan.accounts or tuple(sorted({decision.job.account for decision in plan.decisions}))
     names = names or context.config.account_names
     print_text(f"Using account(s): {', '.join(names) or 'none'}")
-    print_text(f"Found {len(plan.acting):,} pending job(s)")
+    print_text(f"Found {plan.pending:,} pending job(s)")
 
 
 def _dry_run(context: CliContext, plan: Plan, manner: RunOptions, worst: int) -> int:
@@ -156,7 +156,13 @@ def _dry_run(context: CliContext, plan: Plan, manner: RunOptions, worst: int) ->
 
 def _skips(plan: Plan) -> tuple[ActionOutcome, ...]:
     return tuple(
-        ActionOutcome(decision.job, ActionResult.SKIPPED, decision.reason) for decision in plan.skipped
+        ActionOutcome(
+            decision.job,
+            ActionResult.SKIPPED,
+            decision.reason,
+            refused=decision.verdict is DecisionKind.REFUSED,
+        )
+        for decision in plan.skipped
     )
 
 

@@ -131,6 +131,13 @@ class Plan:
         return tuple(decision for decision in self.decisions if not decision.acts)
 
     @property
+    def pending(self) -> int:
+        """Of a cancel: how many of its jobs could be cancelled by their status, refused ones too."""
+        return len(self.acting) + sum(
+            each.verdict is DecisionKind.REFUSED and may_be_cancelled(each.job) for each in self.skipped
+        )
+
+    @property
     def dead(self) -> frozenset[int]:
         """Ids of local jobs whose worker was provably dead when the plan was made."""
         return frozenset(job_id for job_id, worker in self.workers.items() if worker.dead)
@@ -199,6 +206,11 @@ class Plan:
     def typed(self) -> bool:
         """Whether the number of jobs has to be typed."""
         return len(self.acting) > TYPED_ABOVE
+
+
+def may_be_cancelled(job: JobRow) -> bool:
+    """Whether a cancel would be for a job of its status, if its provider can and may be asked for it."""
+    return job.unfinished and not job.gone and job.status is not Status.CANCELLING
 
 
 class ActionResult(StrEnum):

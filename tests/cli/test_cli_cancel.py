@@ -10,7 +10,15 @@ import pytest
 from cli_kit import HOUR, KEYS, Cli
 from shared.deadlines import within
 
-from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Reset, Switches
+from jobdash.demo.emulator import (
+    BatchPlan,
+    BatchScript,
+    CancelBehaviour,
+    ErrorAnswer,
+    Reset,
+    Switches,
+    Timing,
+)
 
 
 def test_it_says_what_it_uses_finds_and_does(cli: Cli) -> None:
@@ -124,6 +132,36 @@ def test_a_filter_chooses_jobs_too_and_one_that_matches_nothing_is_no_error(cli:
 
     assert "Cancelling: 1" in ran.out
     assert "Skipped (not pending): 1" in ran.out
+
+
+def test_a_pending_job_that_its_provider_cannot_cancel_counts_as_pending(cli: Cli) -> None:
+    side = cli.emulator.side("openrouter")
+    cli.patch.setenv("ROUTER_KEY", side.key)
+    with cli.config.open("a") as file:
+        file.write(
+            "[accounts.router]\nprovider='openai'\nprofile='openrouter'\napi_key_env='ROUTER_KEY'\n"
+            f"base_url='{cli.server.profile_base_url('openrouter')}'\n"
+        )
+    made = BatchScript(
+        name="X", total=10, created_at=cli.clock.now(), plan=BatchPlan(timing=Timing(running=HOUR))
+    )
+    lone = side.add_batch(made, key=side.key)
+    cli("sync")
+
+    ran = cli("cancel", "-f", f"id:{lone}", "--yes")
+
+    assert ran.code == 1
+    assert "Found 1 pending job(s)" in ran.out
+    assert "has no call that cancels a batch" in ran.out
+    counts = "Failed to cancel: 0 · Skipped (not pending): 0 · Skipped (refused): 1\n"
+    assert ran.out.endswith(counts)
+
+    cli.add(name="nightly"), cli.add_finished(name="done")
+    both = cli("cancel", "--all-pending", "--yes")
+
+    assert "Found 2 pending job(s)" in both.out
+    assert "Cancelling: 1 · " in both.out
+    assert both.out.endswith(counts)
 
 
 def test_a_dry_run_changes_nothing(cli: Cli) -> None:

@@ -14,6 +14,7 @@ from jobdash.domain.plan import (
     ActionSummary,
     Note,
     Plan,
+    may_be_cancelled,
     status_counts,
 )
 from jobdash.domain.status import UNFINISHED, Status
@@ -174,7 +175,10 @@ def result_counts(summary: ActionSummary) -> list[tuple[str, int]]:
     if action is Action.CANCEL:
         cancelled = sum(1 for outcome in done if outcome.status_after is Status.CANCELLED)
         counts = [("Cancelled", cancelled), ("Cancelling", len(done) - cancelled)]
-        counts += [("Failed to cancel", failed), ("Skipped (not pending)", skipped)]
+        refused = sum(1 for outcome in summary.outcomes if outcome.refused and may_be_cancelled(outcome.job))
+        counts += [("Failed to cancel", failed), ("Skipped (not pending)", skipped - refused)]
+        if refused:
+            counts.append(("Skipped (refused)", refused))
     else:
         waiting = sum(1 for outcome in done if action is Action.REMOVE and waits(summary.plan, outcome))
         counts = [(_done_word(summary.plan), len(done) - waiting)]
