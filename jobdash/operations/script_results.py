@@ -49,7 +49,8 @@ async def fetch_items(row: JobRow, request: FetchRequest) -> FetchedResults:
         if written is None:
             return _without_items(row)
         row, items = written
-        await request.work.store.write(Writer.add_fetched_file, row.id, file.absolute())
+        if request.record:
+            await request.work.store.write(Writer.add_fetched_file, row.id, file.absolute())
     except OSError as error:
         return FetchedResults(
             row, ActionResult.FAILED, f"{folder} cannot be written: {error.strerror or error}"

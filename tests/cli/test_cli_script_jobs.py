@@ -269,6 +269,20 @@ def test_fetch_writes_what_there_is_and_says_how_partial_it_is(  # D-4
     assert not Path(job["file"]).exists()
 
 
+def test_a_pipe_gets_the_results_and_the_job_is_not_marked_fetched(cli: Cli, run_script: Begin) -> None:
+    run = run_script(total=2)
+    run.did("ok", "error")
+    run.ends("completed", "done")
+
+    ran = cli("fetch", jid(run), "--out", "-")
+
+    assert ran.code == 0, ran.err
+    assert [json.loads(line)["key"] for line in ran.out.splitlines()] == ["key 0", "key 1"]
+    assert "Fetched" not in cli("show", jid(run)).out
+    assert cli.json("list", "-f", "fetched:yes")["total"] == 0
+    assert "fetch" not in cli("log", jid(run)).out
+
+
 def test_show_lists_the_items(cli: Cli, run_script: Begin) -> None:  # C-1 C-13
     run = run_script(total=5, unit="files")
     run.expects(5)
