@@ -17,16 +17,33 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.operations.person import current_actor
 from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.undo import NOTHING_TO_UNDO, Undoable, find_undoable, undo, undo_words
+from jobdash.operations.undo import (
+    NOTHING_TO_UNDO,
+    Undoable,
+    find_lasting,
+    find_undoable,
+    not_taken_back,
+    undo,
+    undo_refusal,
+    undo_words,
+)
 
 
 def undo_last(context: CliContext, word: str | None, *, dry_run: bool, yes: bool) -> int:
     """Take back the newest own action, of one job if it is named; return the exit code."""
     browser = context.opened.browser
     job = None if word is None else named_job(browser, word)
-    action = find_undoable(browser, current_actor("cli").name, None if job is None else job.id)
+    actor = current_actor("cli").name
+    action = find_undoable(browser, actor, None if job is None else job.id)
     if action is None:
         return _nothing(context, job)
+    lasting = find_lasting(browser, actor, action) if job is None else []
+    if refusal := undo_refusal(action, lasting):
+        print_error(refusal)
+        _print(context, [])
+        return FAILED
+    if left := not_taken_back(lasting):
+        print_error(left)
     if dry_run:
         return _dry_run(context, action)
     context.writable()

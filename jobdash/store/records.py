@@ -138,7 +138,18 @@ class Undoable:
     bulk: str | None
     at: int
     """When it was done, milliseconds UTC."""
+    event_id: int
+    """The newest of its events."""
     jobs: tuple[JobRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LastingAction:
+    """What a person did to one job, and no undo takes back: a cancel, or a force-fail."""
+
+    action: str
+    bulk: str | None
+    job: JobRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,15 @@ from jobdash.errors import StoreError
 from jobdash.operations.job_lookup import Scope, Sort
 from jobdash.operations.person import current_actor
 from jobdash.operations.planning import plan_again, plan_cancel_all, plan_jobs
-from jobdash.operations.undo import NOTHING_TO_UNDO, find_undoable, undo, undo_words
+from jobdash.operations.undo import (
+    NOTHING_TO_UNDO,
+    find_lasting,
+    find_undoable,
+    not_taken_back,
+    undo,
+    undo_refusal,
+    undo_words,
+)
 from jobdash.tui.action_runs import SEVERITY
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import Host
@@ -169,11 +177,16 @@ class ActionFlows:
             self._app.push_screen(ProgressScreen(run, self._context))
 
     async def _ask_undo(self) -> None:
-        action = find_undoable(self._context.browser, current_actor("tui").name)
+        actor = current_actor("tui").name
+        action = find_undoable(self._context.browser, actor)
         if action is None:
             self._app.notify(f"Nothing can be taken back: {NOTHING_TO_UNDO}")
             return
-        words = undo_words(action)
+        lasting = find_lasting(self._context.browser, actor, action)
+        if refusal := undo_refusal(action, lasting):
+            self._app.notify(f"Nothing was taken back: {refusal}", severity="warning")
+            return
+        words = " ".join(filter(None, (undo_words(action), not_taken_back(lasting))))
         names = [row.name for row in action.jobs]
         if not await self._app.push_screen_wait(AskScreen("Undo?", words, names, "Leave it", "Take it back")):
             return

@@ -257,6 +257,19 @@ def test_undo_of_one_job(cli: Cli) -> None:
     assert cli.json("list")["total"] == 1
 
 
+def test_an_undo_names_the_cancel_that_it_goes_past(cli: Cli) -> None:
+    old, running = cli.add_finished(name="old"), cli.add(name="nightly")
+    cli("sync")
+    cli("remove", old, "--yes")
+    cli("cancel", running, "--yes")
+
+    ran = cli("undo", "--yes")
+
+    assert ran.code == 0
+    assert ran.err == "Not taken back, as it cannot be: the cancel of nightly (openai).\n"
+    assert "old (openai)  completed again" in ran.out
+
+
 def test_an_undo_of_many_says_how_many_it_does_not_name(cli: Cli) -> None:
     for number in range(23):
         cli.add_finished(name=f"job-{number}")

@@ -107,6 +107,49 @@ def test_the_force_fail_of_a_script_is_retried_and_not_undone(cli: Cli, run_scri
     assert "force-failed no provider's job" in cli("undo", "--yes").err
 
 
+def test_an_undo_after_the_force_fail_of_a_script_takes_nothing_older_back(
+    cli: Cli, run_script: Begin
+) -> None:
+    gone, run = run_script("old"), run_script("st", total=4)
+    gone.ends("completed", "done")
+    cli("remove", jid(gone), "--yes")
+    cli("force-fail", jid(run), "--yes")
+
+    for flag in ("--yes", "--dry-run"):
+        ran = cli("undo", flag)
+        assert (ran.code, ran.out) == (1, "")
+        assert ran.err == (
+            "the last action was the force-fail of st (local), which cannot be taken back: retry it; "
+            f"jobdash undo {jid(gone)} takes back the removal of old before it\n"
+        )
+    assert cli.json("list")["total"] == 1
+    assert cli("undo", jid(gone), "--yes").code == 0
+    cli("remove", jid(gone), "--yes")
+    assert cli("undo", "--yes").code == 0, "the removal is the last action again"
+    cli("remove", jid(gone), "--yes")
+    cli("force-fail", jid(run), "--yes")
+    cli("retry", jid(run), "--yes")
+    assert cli("undo", "--yes").code == 0, "what was retried is failed no more"
+
+
+def test_an_undo_names_the_cancel_and_the_force_fail_of_a_script_that_stay(
+    cli: Cli, run_script: Begin
+) -> None:
+    batch = cli.add(name="nightly")
+    cli("sync")
+    run, other = run_script("st", total=4), run_script("other", total=4)
+    cli("force-fail", batch, jid(run), "--yes")
+    cli("cancel", jid(other), "--yes")
+
+    ran = cli("undo", "--yes")
+
+    assert (ran.code, ran.out.splitlines()[-1]) == (0, "Taken back: 1")
+    assert ran.err == (
+        "Not taken back, as they cannot be: the cancel of other (local) and the force-fail of st (local).\n"
+    )
+    assert cli.job(jid(run))["status"] == "failed"
+
+
 def test_the_summary_as_json_tells_of_results(cli: Cli, run_script: Begin) -> None:  # D-3
     run, counting = run_script(total=4), run_script("counting", keyed=False, total=4)
     run.did("ok", "ok")

@@ -403,6 +403,29 @@ def test_a_local_force_fail_cannot_be_taken_back(path: Path, writer: Writer, rea
     assert _undoable(reader) is None
 
 
+def test_what_no_undo_takes_back_is_told_while_it_holds(
+    path: Path, writer: Writer, reader: Reader, clock: HandClock
+) -> None:
+    put(writer, *(remote(f"batch_{n}") for n in range(3)))
+    old, failed, mine = (reader.by_remote(f"batch_{n}")[0] for n in range(3))
+    writer.force_fail(mine.id, fence=0, accept=anyone)
+    clock.now += 1
+    writer.hide(old.id, fence=0, accept=anyone)
+    clock.now += 1
+    writer.force_fail(failed.id, fence=0, accept=anyone)
+    with Writer(path, clock, actor("bob")) as other:
+        other.hide(failed.id, fence=1, accept=anyone)
+    action = reader.last_undoable("ann@desk")
+    assert action is not None
+    assert [row.id for row in action.jobs] == [old.id]
+    assert [(one.action, one.job.id) for one in reader.lasting_after(action, "ann@desk")] == [
+        ("force-fail", failed.id)
+    ], "bob removed it"
+    assert reader.lasting_after(action, "bob@desk") == []
+    raw(path, f"UPDATE job SET verdict = NULL, verdict_at = NULL WHERE id = {failed.id}")
+    assert reader.lasting_after(action, "ann@desk") == []
+
+
 # The log
 
 

@@ -566,6 +566,27 @@ async def test_the_undo_of_a_mixed_removal_speaks_of_both_kinds(path: Path) -> N
         assert "1 of them, not finished then, will be cancelled." in words
 
 
+async def test_an_undo_after_the_force_fail_of_a_script_is_refused(path: Path) -> None:
+    begin(make_store(path), "st", total=3, owner=ELSEWHERE)
+    add(path, job(1, "completed", name="old"))
+    async with dashboard(path, [account("openai")]) as dash:
+        await ready(dash)
+        await dash.until(lambda: len(dash.names) == 2)
+        dash.select("old")
+        await dialog(dash, "x")
+        await dash.press("y")
+        await dash.until(lambda: dash.names == ["st"])
+        await dialog(dash, "f")
+        await dash.press("y")
+        await dash.until(lambda: dash.statuses()["st"] == "failed")
+        await dash.until_table()
+        told = "the last action was the force-fail of st (local), which cannot be taken back: retry it"
+        await dash.press("u")
+        await dash.until(lambda: any(told in toast for toast in dash.toasts))
+        assert not dash.app.screen.is_modal
+        assert dash.names == ["st"]
+
+
 async def test_own_cancels_are_reported_once(path: Path) -> None:
     """While the dialog lists them, no toast lies over it."""
     for number in range(3):

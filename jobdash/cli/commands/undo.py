@@ -16,7 +16,8 @@ from jobdash.cli.context import CliContext
 def command(context: CliContext, word: str | None, dry_run: bool, yes: bool) -> int:
     """Take back your own last removal or force-fail of the last 24 hours.
 
-    With a JOB: the last one of that job. A cancel cannot be taken back, nor what was deleted at the provider.
+    With a JOB: the last one of that job. A cancel cannot be taken back, nor what was deleted at the provider,
+    nor the force-fail of a script's job: after that, nothing older is taken back unless its JOB is named.
     """
     from jobdash.cli.undo_output import undo_last
 

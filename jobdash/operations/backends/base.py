@@ -39,7 +39,7 @@ class FetchRequest:
     on_progress: Callable[[JobRow, int], None] = lambda _row, _size: None
     """Called with a batch and how many bytes of it are here, from any thread."""
     record: bool = True
-    """Whether the store keeps where the results are, and that they were fetched; not for those in a temporary folder."""
+    """Whether the store keeps that they were fetched, and where they are; not those in a temporary folder."""
     merged: bool = False
     """The results of a batch and of its retries in one, too."""
     joins: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JOINS_AT_ONCE))

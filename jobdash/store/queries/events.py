@@ -6,19 +6,23 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.job import UNDO_MS, Event
 from jobdash.domain.provider_info import LOCAL
+from jobdash.domain.status import Status
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, intent_row, job_row
 from jobdash.store.sort_orders import Values
 
 if TYPE_CHECKING:
-    from jobdash.store.records import Intent, IntentKind, Undoable
+    from jobdash.store.records import Intent, IntentKind, LastingAction, Undoable
 
+_OWN_EVENTS = (
+    "SELECT event.action, event.bulk, event.at, event.id, "
+    + ", ".join(f"job.{column}" for column in ROW_COLUMNS)
+    + " FROM event JOIN job ON job.id = event.job_id WHERE event.actor = ? AND event.at >= ?"
+)
 # An action and its event are one transaction and carry one time, so a job that was removed, taken back and
 # removed again belongs to its last removal alone. The actions are those of `UndoKind`.
 _UNDOABLE = (
-    "SELECT event.action, event.bulk, event.at, "
-    + ", ".join(f"job.{column}" for column in ROW_COLUMNS)
-    + " FROM event JOIN job ON job.id = event.job_id WHERE event.actor = ? AND event.at >= ? AND ("
+    f"{_OWN_EVENTS} AND ("
     "(event.action = 'remove' AND job.removed_at = event.at)"
     # A local job that was failed has lost its worker for good: that is retried, not taken back.
     " OR (event.action = 'force-fail' AND job.verdict_at = event.at AND job.removed_at IS NULL"
@@ -26,6 +30,14 @@ _UNDOABLE = (
     " OR (event.action = 'cancel & delete' AND job.removed_at IS NULL AND EXISTS"
     " (SELECT 1 FROM intent WHERE intent.job_id = job.id AND intent.kind = 'remove'"
     " AND intent.closed_at IS NULL AND intent.opened_at = event.at)))"
+)
+# What holds and stays: a force-fail of a local job, or of one that somebody removed since, and a cancel.
+_LASTING = (
+    f"{_OWN_EVENTS} AND (event.id > ? OR event.bulk = ?) AND ("
+    "(event.action = 'force-fail' AND job.verdict_at = event.at"
+    f" AND (job.provider = '{LOCAL}' OR job.removed_at IS NOT NULL))"
+    " OR (event.action = 'cancel' AND event.result = 'done'"
+    f" AND job.status IN ('{Status.CANCELLING}', '{Status.CANCELLED}')))"
 )
 
 
@@ -63,12 +75,22 @@ class EventReads(ReadConnection):
         newest = self._all(f"{_UNDOABLE}{of_job} ORDER BY event.id DESC LIMIT 1", [actor, since, *job])
         if not newest:
             return None
-        action, bulk, at = newest[0][:3]
+        action, bulk, at, event_id = newest[0][:4]
         found = newest
         if bulk is not None:
             same = f"{_UNDOABLE} AND event.bulk = ? AND event.action = ?{of_job} ORDER BY event.id"
             found = self._all(same, [actor, since, bulk, action, *job])
-        return Undoable(UndoKind(action), bulk, at, tuple(job_row(values[3:]) for values in found))
+        rows = tuple(job_row(values[4:]) for values in found)
+        return Undoable(UndoKind(action), bulk, at, event_id, rows)
+
+    def lasting_after(self, action: Undoable, actor: str) -> list[LastingAction]:
+        """Return what a person did after an action, or with it, that no undo takes back; newest first."""
+        from jobdash.store.records import LastingAction
+
+        values = [actor, self._clock() - UNDO_MS, action.event_id, action.bulk]
+        # Put in order here: for the order alone SQLite would walk through all events there ever were.
+        found = sorted(self._all(_LASTING, values), key=lambda cells: cells[3], reverse=True)
+        return [LastingAction(what, bulk, job_row(cells)) for what, bulk, _at, _id, *cells in found]
 
 
 def _where(conditions: dict[str, str | int | None]) -> tuple[str, Values]:
