@@ -104,6 +104,7 @@ class ResultFolder:
 
     def _clear(self) -> None:
         """Delete files that are half written, and the folder if nothing else is in it."""
+        self._name_manifest()
         left = {each.name for each in self.path.iterdir()}
         for name in _PARTS.intersection(left):
             self.file(name).unlink(missing_ok=True)
@@ -141,6 +142,7 @@ class ResultFolder:
 
     def _check_owner(self) -> None:
         """Raise `FolderRefused` where the folder is another job's, or holds files that are not ours."""
+        self._name_manifest()
         manifest = self.manifest()
         if manifest is not None:
             if not self.is_own:
@@ -228,17 +230,16 @@ class ResultFolder:
     def publish(self, names: list[str], manifest: dict[str, Any]) -> None:
         """Let whole files appear under their names, and the manifest last. Raises OSError.
 
-        The manifest that says whose folder it is stands there before any file.
+        It is on disk before any file has its name, so that it is known whose these are: see `_name_manifest`.
         """
         earlier = self.manifest()
-        if earlier is None:
-            self._write_manifest({**manifest, "complete": False, "files": {}})
+        self._write_manifest(manifest)
         for name in names:
             self.part(name).replace(self.file(name))
         if earlier is None or not earlier.get("complete"):
             for name in {*NAMES} - manifest["files"].keys():
                 self.file(name).unlink(missing_ok=True)  # of an earlier, partial fetch
-        self._write_manifest(manifest)
+        self.part(MANIFEST).replace(self.file(MANIFEST))
         self._sync()
 
     def delete(self) -> int:
@@ -263,7 +264,12 @@ class ResultFolder:
             file.write(to_json(manifest, indent=1) + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        part.replace(self.file(MANIFEST))
+
+    def _name_manifest(self) -> None:
+        """Name the manifest of a fetch that ended while it named its files; there was none before."""
+        part, named = self.part(MANIFEST), self.file(MANIFEST)
+        if part.exists() and not named.exists() and any(self.file(name).exists() for name in NAMES):
+            part.replace(named)
 
     def _sync(self) -> None:
         descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

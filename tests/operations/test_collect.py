@@ -422,6 +422,22 @@ async def test_what_was_fetched_is_used_when_its_provider_has_deleted_it_and_res
     assert len(lines(folder / "results.jsonl")) == 10
 
 
+async def test_what_a_killed_fetch_has_named_is_used_when_its_provider_has_deleted_it(
+    world: World, tmp_path: Path
+) -> None:
+    row = await finished(world, name="nightly", total=10, failures=(BatchFailure(3),), cut_off=1)
+    folder = (await collected(world, row, tmp_path)).folder
+    assert folder is not None
+    # As a kill leaves it that comes when the raw files have their names, and nothing else has.
+    (folder / "manifest.json").rename(folder / "manifest.json.part")
+    (folder / "results.jsonl").unlink()
+    world.fault(ErrorAnswer(404), CONTENT)
+    done = await collected(world, row, tmp_path)
+    assert (done.result, done.reason) == (DONE, "6 ok · 1 cut off · 3 errors")
+    assert len(lines(folder / "results.jsonl")) == 10
+    assert "manifest.json.part" not in names(folder)
+
+
 async def test_a_folder_that_is_a_link_is_not_followed(world: World, tmp_path: Path) -> None:
     row = await finished(world, name="n", total=2)
     (tmp_path / "elsewhere").mkdir()

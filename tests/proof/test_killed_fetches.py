@@ -23,16 +23,11 @@ WRITTEN = tuple(
     for when in ("before", "after")
 )
 NAMED = tuple(
-    f"{when} replace:{name}" for name in (MANIFEST, OUTPUT, RESULTS) for when in ("before", "after")
-)
-COMPLETE = tuple(
-    f"{when} {what}"
-    for when in ("before", "after")
-    for what in (f"fsync:{MANIFEST}{PART} 2", f"replace:{MANIFEST} 2")
+    f"{when} replace:{name}" for name in (OUTPUT, RESULTS, MANIFEST) for when in ("before", "after")
 )
 RECORDED = ("before set_collected", "commit set_collected", "after set_collected")
 INDEXED = (f"before replace:{INDEX}", f"after replace:{INDEX}")
-POINTS = (*DOWNLOAD, *WRITTEN, *NAMED, *COMPLETE, *RECORDED, *INDEXED)
+POINTS = (*DOWNLOAD, *WRITTEN, *NAMED, *RECORDED, *INDEXED)
 
 
 def files(folder: Path) -> dict[str, bytes]:
