@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
+from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import waits_for_script
 from jobdash.domain.describe.result_text import relatives_words
 from jobdash.domain.family import JobFamily
@@ -102,6 +103,11 @@ class CurrentJob:
             self._keys.put(header_footer.key_spans(hints, self._width))
 
 
+def _changes_by_item(row: JobRow) -> bool:
+    """Whether each item of a job that is done is a change of its row."""
+    return row.unfinished and not rules_of(row).at_provider
+
+
 class _JobBackground:
     """Errors and relatives of the last few jobs, kept so that moving about reads nothing."""
 
@@ -124,7 +130,7 @@ class _JobBackground:
         sight would be asked for at each poll. They are read again when the cursor comes to it.
         """
         near = (row for row in rows[:_READ_AHEAD] if not self._knows(row))
-        wanted = (row for row in near if row.id not in self._known or not (row.local and row.unfinished))
+        wanted = (row for row in near if row.id not in self._known or not _changes_by_item(row))
         if unknown := list(islice(wanted, _READ_AT_ONCE)):
             self._read(unknown)
 
