@@ -75,7 +75,7 @@ async def read_ahead(source: AsyncIterator[T]) -> AsyncGenerator[T, None]:
     finally:
         following.cancel()
         following.add_done_callback(_drop_error)
-        # Not `await following`: its cancellation could not be told from one of the caller meanwhile.
+        # Not `await following`: its cancellation cannot be distinguished from one of the caller.
         await asyncio.wait([following])
 
 

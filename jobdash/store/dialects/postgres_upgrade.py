@@ -39,7 +39,7 @@ def upgrading(location: PostgresLocation) -> Iterator[sqlalchemy.Connection]:
     """Hold a store against all other programs, in a transaction; raises StoreError.
 
     Of several processes that upgrade one, each waits for those in front of it. The role has to own the
-    tables; whoever may use those there are may use those that the upgrade adds.
+    tables; roles that may use the present tables may use those that the upgrade adds.
     """
     from sqlalchemy import NullPool, create_engine
     from sqlalchemy.exc import DBAPIError
@@ -93,8 +93,8 @@ def _hold(raw: psycopg.Connection[Any], location: PostgresLocation) -> frozenset
         )
     _wait_for(raw, _ANOTHERS_UPGRADE_MS, f"SELECT pg_advisory_xact_lock({MAKING})")
     refuse_newer(location, raw.execute("SELECT version_num FROM alembic_version").fetchall()[0][0])
-    # The table of jobs first: whoever changes one locks its row before anything else, so nobody waits for
-    # what is held here while holding what is waited for here.
+    # The table of jobs first: every writer locks a job's row before anything else, so none of them waits for
+    # a lock of the upgrade while it holds one that the upgrade waits for.
     _wait_for(raw, BUSY_TIMEOUT_MS, "LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
     return _tables(raw, location)
 
