@@ -56,6 +56,7 @@ class DashboardContext:
         config: Config,
         browser: Browser,
         read_only: str | None,
+        clock: Clock = system_clock,
         *,
         demo: bool = False,
     ) -> DashboardContext:
@@ -66,7 +67,7 @@ class DashboardContext:
             open_browser=browser.again,
             read_only=read_only,
             symbols=choose(config.ui.ascii),
-            clock=browser.clock_like(system_clock),
+            clock=browser.clock_like(clock),
             demo=demo,
         )
 
