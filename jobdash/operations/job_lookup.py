@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean, encodable
+from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import JobAmbiguous
 from jobdash.store.bootstrap import ensure_store, read_only_reason
 from jobdash.store.location import StoreLocation
@@ -81,6 +82,7 @@ class JobListing(NamedTuple):
 
 def open_browser(
     location: StoreLocation,
+    clock: Clock = system_clock,
     notice: Callable[[str], None] | None = None,
     read_only: str | None = None,
 ) -> OpenedStore:
@@ -90,7 +92,7 @@ def open_browser(
     it must not be written, though it could be: it has to be there then.
     """
     reason = ensure_store(location, read_only=read_only is not None, notice=notice)
-    return OpenedStore(Browser(location), read_only or reason)
+    return OpenedStore(Browser(location, clock), read_only or reason)
 
 
 class SharedBrowser:
