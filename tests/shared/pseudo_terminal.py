@@ -25,6 +25,7 @@ class Terminal:
 
     def __init__(self, arguments: list[str], env: dict[str, str], size: tuple[int, int] = (120, 34)) -> None:
         self.master, slave = pty.openpty()
+        os.set_blocking(self.master, False)
         self.screen = pyte.Screen(*size)
         self.stream = pyte.ByteStream(self.screen)
         self.raw = b""
@@ -89,7 +90,19 @@ class Terminal:
                 self.until(lambda: words not in self.text, 0.5)
 
     def send(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
+        """Write keys, and read meanwhile: two sides that both wait for room in a full buffer never end."""
+        unsent = keys.encode()
+        deadline = time.monotonic() + DEADLINE_S
+        while unsent:
+            try:
+                unsent = unsent[os.write(self.master, unsent) :]
+            except BlockingIOError:
+                pass
+            except OSError:  # nothing has the terminal open: the program has ended
+                return
+            if unsent:
+                assert time.monotonic() < deadline, f"the program does not read its keys:\n{self.text}"
+                self.read(0.01)
 
     def ended(self, seconds: float) -> int:
         """Wait for the end of the process, and return its exit code."""

@@ -207,6 +207,18 @@ def test_it_is_drawn_again_after_a_stop(shown: Terminal, how: str | signal.Signa
 
 
 @pytest.mark.slow
+def test_signals_in_the_middle_of_drawing_do_not_hold_it_up(shown: Terminal) -> None:
+    """A handler may run inside any line of the code that writes, which holds a lock."""
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        shown.process.send_signal(signal.SIGCONT)
+        shown.process.send_signal(signal.SIGWINCH)
+        shown.read(0.001)
+    shown.send("?")
+    shown.shows("esc closes")
+
+
+@pytest.mark.slow
 def test_a_terminal_that_is_gone_ends_it(tmp_path: Path) -> None:
     arguments, env = with_store(tmp_path)
     with terminal(arguments, env) as running:

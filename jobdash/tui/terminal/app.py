@@ -18,6 +18,8 @@ from textual.filter import LineFilter
 
 from jobdash.domain.text import clean
 
+_BATCH_S = 0.02
+"""After so long it is looked again whether a batch of updates, which draws nothing, is over."""
 _SWALLOWED_S = 0.5
 """After so long a key that has not arrived is taken for one that an input has consumed."""
 
@@ -74,12 +76,10 @@ class TerminalApp(App[None]):
         super().exit(result, return_code, message)
 
     def draw_again(self) -> None:
-        """Draw everything, on a terminal that another program has used; from a signal's handler."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._draw_again)
-
-    def _draw_again(self) -> None:
-        if self._running and not self._exit:
+        """Draw everything, on a terminal that another program has used, once no batch of updates is on."""
+        if self._batch_count:
+            self.set_timer(_BATCH_S, self.draw_again)
+        elif self._running and not self._exit:
             screen = self.screen
             screen.refresh(layout=True)
             self._display(screen, screen._compositor.render_full_update())  # noqa: SLF001 - nothing public does

@@ -82,10 +82,34 @@ class TerminalDriver(linux_driver.LinuxDriver):
         if thread is not None and thread.is_alive():
             super().write(anchored(data))
 
+    def _sigtstp_application(self, *_: object) -> None:
+        if not (self._auto_restart and self._call_soon(self._suspend)):
+            os.kill(os.getpid(), signal.SIGSTOP)
+
     def _sigcont_application(self, *_: object) -> None:
+        if self._auto_restart:
+            self._call_soon(self._continue)
+
+    def _call_soon(self, callback: Callable[[], None]) -> bool:
+        """Have the loop call something; False when it is closed.
+
+        A handler that wrote by itself could wait for ever: for the lock of the queue of writes, which the
+        code it has interrupted holds.
+        """
+        try:
+            self._loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            return False
+        return True
+
+    def _suspend(self) -> None:
+        """Give the terminal back, and stop the process."""
+        self.suspend_application_mode()
+        self._must_signal_resume = True
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _continue(self) -> None:
         """Continue after ctrl+z or SIGSTOP: a shell has used the terminal meanwhile."""
-        if not self._auto_restart:
-            return
         if self.drawing:
             self._take_again()
         else:
