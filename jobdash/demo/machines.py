@@ -6,6 +6,7 @@ at it, each as another machine would, until Ctrl-C. It prints how to open the da
 
 from __future__ import annotations
 
+import _thread
 import importlib
 import os
 import random
@@ -44,8 +45,13 @@ def thumbnail(item: dict[str, object], token: jobdash.Token) -> dict[str, object
 def main() -> int:
     """Run until Ctrl-C, SIGTERM or the end of the terminal; return the exit code."""
     ended = threading.Event()
+
+    def end(*_: object) -> None:
+        # In a thread: the main thread, whose code a handler interrupts, may hold the event's lock.
+        _thread.start_new_thread(ended.set, ())
+
     for number in (signal.SIGINT, signal.SIGTERM, *_HANG_UP):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, end)
     with tempfile.TemporaryDirectory(prefix="jobdash-machines-") as folder:
         place = Path(folder)
         try:

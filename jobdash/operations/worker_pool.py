@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import math
 import os
 import threading
@@ -116,7 +117,8 @@ class WorkerPool:
 
     def drain(self) -> None:
         """End soon: no new item is begun, and parts are given back; safe in a signal handler."""
-        self._draining.set()
+        # In a thread: the main thread, whose code the handler interrupts, may hold the event's lock.
+        _thread.start_new_thread(self._draining.set, ())
 
     def run(self) -> int:
         """Run parts until `drain`, or with ``once`` until nothing is left; return how many items still run.

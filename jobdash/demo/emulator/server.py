@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import socket
 import sys
@@ -149,8 +150,13 @@ def _run(emulator: Emulator, listener: socket.socket, started: Future[PromptServ
 def serve(emulator: Emulator, *, port: int = 0) -> None:
     """Serve until SIGINT or SIGTERM; only in a main thread. Raises OSError when the port is taken."""
     ended = threading.Event()
+
+    def end(*_: object) -> None:
+        # In a thread: the main thread, whose code a handler interrupts, may hold the event's lock.
+        _thread.start_new_thread(ended.set, ())
+
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda *_: ended.set()) for number in numbers]
+    before = [signal.signal(number, end) for number in numbers]
     try:
         with EmulatorServer(emulator, port=port) as server:
             for name, value in (server.environment() | server.profile_environment()).items():
