@@ -106,18 +106,19 @@ async def shoot(shot: Shot, folder: Path) -> str:
     seed_emulator(emulator, NOON)
     with EmulatorServer(emulator) as server:
         accounts = tuple(demo_account(name, key, server) for name, key in KEYS.items())
+        database = folder / f"{shot.name}.db"
         config = Config(
             folder / "config.toml",
             False,
-            folder / f"{shot.name}.db",
+            database,
             accounts,
             ui=UiSettings(theme=shot.theme, ascii=False),
         )
         now = int(NOON * 1000)
-        opened = open_browser(config.database, lambda: now)
-        add_scripts(config.database, now)
+        opened = open_browser(database, lambda: now)
+        add_scripts(database, now)
         if shot.workers:
-            add_function_job(config.database, now)
+            add_function_job(database, now)
         context = DashboardContext.of(config, opened.browser, None, lambda: now, demo=True)
         app = JobdashApp(context)
         async with app.run_test(size=shot.size, notifications=True) as pilot:

@@ -16,11 +16,14 @@ from pathlib import Path
 
 import psycopg
 
+from jobdash.demo.postgres_server import PostgresServer
 from jobdash.domain.filter.language import parse
 from jobdash.operations.job_lookup import Browser, Scope, Sort
+from jobdash.store import server_store
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.copying import copy_store
+from jobdash.store.dialects.postgres_sql import native_sql
 from jobdash.store.item_packet import WRITE_ITEMS, item_values
 from jobdash.store.leases import ItemWrite
 from jobdash.store.location import PostgresLocation, StoreLocation
@@ -45,7 +48,7 @@ _JOB = {1: "one", 10: "ten", 100: "hundred"}
 
 
 @contextlib.contextmanager
-def _server() -> Iterator[postgres_kit.Server]:
+def _server() -> Iterator[PostgresServer]:
     """A server with its disk switched on, as a person's has it."""
     with tempfile.TemporaryDirectory(prefix="jobdash-pg-bench-") as folder:
         disk = {"fsync": "on", "synchronous_commit": "on"}
@@ -56,11 +59,11 @@ def _server() -> Iterator[postgres_kit.Server]:
             running.stop()
 
 
-def _copied(running: postgres_kit.Server, path: Path) -> PostgresLocation:
+def _copied(running: PostgresServer, path: Path) -> PostgresLocation:
     name = f"jobs{path.stem}"
     running.run(f"CREATE DATABASE {name}")
     location = PostgresLocation(running.url(name))
-    postgres_kit.server_store.create(location)
+    server_store.create(location)
     copy_store(path, location)
     with psycopg.connect(running.url(name), autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
@@ -88,7 +91,8 @@ def server_reads(folder: Path) -> list[Finding]:
 def _beside(
     what: str, wanted: str, read: Callable[[Browser], object], file: Browser, server: Browser
 ) -> Finding:
-    floor, ours = [], []
+    floor: list[float] = []
+    ours: list[float] = []
     for turn in range(FIRST_ASKED + ASKED):
         for browser, times in ((file, floor), (server, ours)):
             (took,) = _times(lambda browser=browser: read(browser), 1)  # type: ignore[misc]
@@ -115,7 +119,7 @@ def server_items(folder: Path) -> list[Finding]:
     with _server() as running:
         running.run("CREATE DATABASE items")
         location = PostgresLocation(running.url("items"))
-        postgres_kit.server_store.create(location)
+        server_store.create(location)
         for turn in range(ROUNDS):
             for number, commits in COMMITS.items():
                 rates[number]["ours"].append(_our_items(location, f"{turn}", number, commits))
@@ -154,7 +158,7 @@ def _bare_items(location: PostgresLocation, name: str, number: int, commits: int
     with closing(open_for_worker(location)) as connection:
         request = ClaimRequest(f"{name} {number}", current_owner(), "ann@desk", True, 30_000, resume="never")
         job = claim(connection, request)
-    statement = postgres_kit.native_sql(WRITE_ITEMS)
+    statement = native_sql(WRITE_ITEMS)
     path = f"-c search_path={location.schema}"
     with psycopg.connect(location.url, autocommit=True, options=path) as raw:
         values = {"job": job.job_id, "fence": job.fence, "lease": 30_000, "attempt": 1}
@@ -215,7 +219,7 @@ def _compared(what: str, times: dict[str, list[float]]) -> Finding:
     return Finding(what, "SQLite", "≤ 1.5", f"{got:.2f} ({ms(times['server'])})")
 
 
-def _transactions(running: postgres_kit.Server) -> int:
+def _transactions(running: PostgresServer) -> int:
     """Return the transactions of all databases so far, those of this question left out as well as can be."""
     with psycopg.connect(running.url(), autocommit=True) as connection:
         connection.execute("SELECT pg_stat_force_next_flush()")
@@ -241,7 +245,7 @@ def workers(folder: Path) -> list[Finding]:
     with _server() as running, tempfile.TemporaryDirectory() as place:
         running.run("CREATE DATABASE work")
         location = PostgresLocation(running.url("work"))
-        postgres_kit.server_store.create(location)
+        server_store.create(location)
         (Path(place) / "napping.py").write_text(_MODULE)
         sys.path.insert(0, place)
         function = load_functions(["napping"])["napping:napping"]
