@@ -5,18 +5,16 @@ from __future__ import annotations
 import random
 import re
 import time
-from dataclasses import dataclass
 
 import pytest
 from kit.crash import PART_OUTSIDE, PART_POINTS, STOP
-from kit.local_world import Running, until
+from kit.local_world import until
 from kit.part_world import PartWorld
+from kit.zombies import ACTS, STATUS, StoppedProcess, unfinished_words
 
 ITEMS, ITEM_S, FEW, LONG_ITEM_S = 30, 0.02, 4, 0.15
 LEASE = "0.1s"
 ENDS_WITHIN_S = 3.0
-ACTS = ("cancel", "force-fail", "remove", "retry", "takeover")
-STATUS = {"cancel": "cancelled", "force-fail": "failed", "remove": "cancelled", "retry": "pending"}
 _LOST = {
     "cancel": r"cancelled: |lost: was cancelled",
     "force-fail": r"lost: was failed by \S+",
@@ -26,22 +24,8 @@ _LOST = {
 }
 
 
-@dataclass
-class Zombie:
+class Zombie(StoppedProcess[PartWorld]):
     """A worker that has stopped itself, and the job of its part."""
-
-    place: PartWorld
-    name: str
-    point: str
-    running: Running
-
-    @property
-    def known_as(self) -> str:
-        return str(self.place.job(self.name)["public_id"])
-
-    @property
-    def claimed(self) -> bool:
-        return bool(self.place.job(self.name)["fence"] or self.place.parts(self.name)[0][4])
 
     def lease_runs_out(self) -> None:
         def out() -> bool:
@@ -117,11 +101,7 @@ def done_to(zombie: Zombie, act: str) -> None:
         zombie.lease_runs_out()
         if place.status(name) == "pending":  # it waits already
             assert place.jobdash("force-fail", zombie.known_as, "--yes").code == 0
-    more = ["--cancel"] if act == "remove" else []
-    ran = place.jobdash(act, zombie.known_as, *more, "--yes")
-    assert ran.code == 0, ran.told
-    assert place.status(name) in {STATUS[act], "cancelling" if act == "cancel" else ""}
-    assert (place.job(name)["removed_at"] is not None) is (act == "remove")
+    zombie.done_to(act)
 
 
 def inside_a_transaction(zombie: Zombie, act: str) -> None:
@@ -130,7 +110,7 @@ def inside_a_transaction(zombie: Zombie, act: str) -> None:
     if act == "takeover":
         held_takeover(zombie)
         return
-    words = ("force-fail",) if act == "retry" else (act, "--cancel") if act == "remove" else (act,)
+    words = unfinished_words(act)
     acting = place.command(*words, zombie.known_as, "--yes")
     zombie.running.life.goes_on()
     acting.wait("done")

@@ -8,7 +8,8 @@ import re
 import pytest
 from kit.crash import PART_OUTSIDE, PART_POINTS, STOP
 from kit.part_world import PartWorld, ServedPartWorld
-from test_part_zombies import ACTS, FEW, ITEM_S, ITEMS, LEASE, STATUS, Zombie, done_to, proof
+from kit.zombies import ACTS, STATUS
+from test_part_zombies import FEW, ITEM_S, ITEMS, LEASE, Zombie, done_to, proof
 
 pytestmark = pytest.mark.postgres
 CONNECTS_WITHIN_S = 10.0

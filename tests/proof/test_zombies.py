@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 import re
 import time
-from dataclasses import dataclass
 
 import pytest
 from kit.crash import OUTSIDE, POINTS, STOP
-from kit.local_world import LocalWorld, Running, until
+from kit.local_world import LocalWorld, until
+from kit.zombies import ACTS, STATUS, StoppedProcess, unfinished_words
 from shared.deadlines import LONG
 
 ITEMS, ITEM_S, FEW = 1_500, 0.002, 5
@@ -17,7 +17,6 @@ BEFORE_ITEMS = 3
 LEASE = "0.1s"
 ENDS_WITHIN_S = 1.0 + ITEM_S
 LOST, CANCELLED = 75, 130
-ACTS = ("cancel", "force-fail", "remove", "retry", "takeover")
 _LOST_LINE = re.compile(
     r"jobdash: job zombie [\d-]+ \(\w+\) was"
     r" (removed|failed by \S+|set back to pending by \S+|taken over by pid \d+), exiting\n"
@@ -25,18 +24,8 @@ _LOST_LINE = re.compile(
 _CANCELLED_LINE = re.compile(r"Job was cancelled: [\d,]+ of [\d,]+ done, [\d,]+ not processed\n")
 
 
-@dataclass
-class Zombie:
+class Zombie(StoppedProcess[LocalWorld]):
     """A script that has stopped itself, and its job."""
-
-    place: LocalWorld
-    name: str
-    point: str
-    running: Running
-
-    @property
-    def known_as(self) -> str:
-        return str(self.place.job(self.name)["public_id"])
 
     def lease_runs_out(self) -> None:
         def out() -> bool:
@@ -94,16 +83,9 @@ def outside_a_transaction(zombie: Zombie, act: str) -> None:
 
 def done_to(zombie: Zombie, act: str) -> None:
     """What a person does to its job by a command."""
-    place, name = zombie.place, zombie.name
     if act == "retry":
         zombie.lease_runs_out()
-    more = ["--cancel"] if act == "remove" else []
-    ran = place.jobdash(act, zombie.known_as, *more, "--yes")
-    assert ran.code == 0, ran.told
-    expected = {"cancel": "cancelled", "force-fail": "failed", "remove": "cancelled", "retry": "pending"}
-    status = place.status(name)
-    assert status in {expected[act], "cancelling" if act == "cancel" else ""}
-    assert (place.job(name)["removed_at"] is not None) is (act == "remove")
+    zombie.done_to(act)
 
 
 def inside_a_transaction(zombie: Zombie, act: str) -> None:
@@ -113,7 +95,7 @@ def inside_a_transaction(zombie: Zombie, act: str) -> None:
         refused_takeover(zombie)
         return
     acting = None
-    words = ("force-fail",) if act == "retry" else (act, "--cancel") if act == "remove" else (act,)
+    words = unfinished_words(act)
     if place.job(name):  # else it does not even exist for others yet
         acting = place.command(*words, zombie.known_as, "--yes")
     zombie.running.life.goes_on()
@@ -132,8 +114,11 @@ def inside_a_transaction(zombie: Zombie, act: str) -> None:
     assert time.monotonic() - since <= ENDS_WITHIN_S + (1.0 if act == "retry" else 0)
     told_well("force-fail" if act == "retry" and "failed" in err else act, code, err)
     job = place.job(name)
-    ought = {"cancel": "cancelled", "force-fail": "failed", "remove": "cancelled", "retry": "pending"}[act]
-    assert (job["status"], job["owner"], job["removed_at"] is not None) == (ought, None, act == "remove")
+    assert (job["status"], job["owner"], job["removed_at"] is not None) == (
+        STATUS[act],
+        None,
+        act == "remove",
+    )
     place.counts_are_the_rows(job["id"])
 
 
