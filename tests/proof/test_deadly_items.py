@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import postgres_kit
 import pytest
-from kit.worker_hosts import KINDS, Hosts, completed
-
-from jobdash.store.bootstrap import ensure_store
+from kit.worker_hosts import KINDS, Hosts, completed, hosts_of
 
 ITEMS, DEADLY, EXIT_CODE = 18, 7, 9
 _MODULE = f"""
@@ -32,18 +28,10 @@ _MARKS = {"procrastinate in postgresql": pytest.mark.slow}  # the others take ha
 
 @pytest.fixture(params=[pytest.param(kind, marks=_MARKS.get(kind, pytest.mark.marathon)) for kind in KINDS])
 def hosts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hosts]:
-    engine, _, database = request.param.partition(" in ")
-    with contextlib.ExitStack() as stack:
-        if database == "postgresql":
-            location = stack.enter_context(postgres_kit.database_with_store("hosts"))
-        else:
-            location = str(tmp_path / "d" / "jobs.db")
-            ensure_store(Path(location))
-        made = Hosts(tmp_path, location, engine, ITEMS)
+    with hosts_of(request.param, tmp_path, ITEMS) as made:
         (tmp_path / "witnessed.py").write_text(_MODULE)
         made.submit(parts=3)
         yield made
-        made.close()
 
 
 def test_an_item_that_ends_its_process_ends_three_workers_and_no_more(hosts: Hosts) -> None:

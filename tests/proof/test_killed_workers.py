@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
 import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import postgres_kit
 import pytest
-from kit.worker_hosts import CONCURRENCY, ITEMS, KINDS, Hosts, all_is_there, completed
+from kit.worker_hosts import CONCURRENCY, ITEMS, KINDS, Hosts, all_is_there, completed, hosts_of
 from shared.deadlines import stopped
 
 from jobdash.store.bootstrap import ensure_store
@@ -19,17 +17,9 @@ from jobdash.store.bootstrap import ensure_store
 
 @pytest.fixture(params=KINDS)
 def hosts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Hosts]:
-    engine, _, database = request.param.partition(" in ")
-    with contextlib.ExitStack() as stack:
-        if database == "postgresql":
-            location = stack.enter_context(postgres_kit.database_with_store("hosts"))
-        else:
-            location = str(tmp_path / "d" / "jobs.db")
-            ensure_store(Path(location))
-        made = Hosts(tmp_path, location, engine)
+    with hosts_of(request.param, tmp_path) as made:
         made.submit()
         yield made
-        made.close()
 
 
 @pytest.mark.slow

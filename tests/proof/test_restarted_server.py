@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,49 +112,41 @@ _TERMINATE = (
 )
 
 
+def terminate_connections(made: Site, turn: int) -> None:
+    made.server.run(_TERMINATE)
+
+
+def restart(made: Site, turn: int) -> None:
+    made.restart(shown=turn % 5 == 0)
+
+
+Trouble = Callable[[Site, int], None]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["dbos", "procrastinate"])
-def test_connections_that_are_terminated_lose_nothing(engine: str) -> None:
-    with site(engine, 240, 0.03) as made:
-        terminated(made, times=4, workers=2, dashboards=1)
+@pytest.mark.parametrize(
+    ("trouble", "times", "item_s"), [(terminate_connections, 4, 0.03), (restart, 3, 0.02)]
+)
+def test_a_server_in_trouble_loses_nothing(engine: str, trouble: Trouble, times: int, item_s: float) -> None:
+    with site(engine, 240, item_s) as made:
+        in_trouble(made, trouble, times, workers=2, dashboards=1)
 
 
 @pytest.mark.marathon
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("engine", ["dbos", "procrastinate"])
-def test_connections_that_are_terminated_again_and_again_lose_nothing(engine: str) -> None:
+@pytest.mark.parametrize(("trouble", "times"), [(terminate_connections, 60), (restart, 20)])
+def test_a_server_in_trouble_again_and_again_loses_nothing(engine: str, trouble: Trouble, times: int) -> None:
     with site(engine, 2_400, 0.1) as made:
-        terminated(made, times=60, workers=8, dashboards=2)
+        in_trouble(made, trouble, times, workers=8, dashboards=2)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", ["dbos", "procrastinate"])
-def test_a_server_that_is_restarted_loses_nothing(engine: str) -> None:
-    with site(engine, 240, 0.02) as made:
-        restarted(made, times=3, workers=2, dashboards=1)
-
-
-@pytest.mark.marathon
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("engine", ["dbos", "procrastinate"])
-def test_a_server_that_is_restarted_twenty_times_loses_nothing(engine: str) -> None:
-    with site(engine, 2_400, 0.1) as made:
-        restarted(made, times=20, workers=8, dashboards=2)
-
-
-def restarted(made: Site, times: int, workers: int, dashboards: int) -> None:
+def in_trouble(made: Site, trouble: Trouble, times: int, *, workers: int, dashboards: int) -> None:
     begin(made, workers, dashboards)
     for turn in range(times):
         reach(made.hosts, turn, times)
-        made.restart(shown=turn % 5 == 0)
-    end(made, times * workers * CONCURRENCY)
-
-
-def terminated(made: Site, times: int, workers: int, dashboards: int) -> None:
-    begin(made, workers, dashboards)
-    for turn in range(times):
-        reach(made.hosts, turn, times)
-        made.server.run(_TERMINATE)
+        trouble(made, turn)
     end(made, times * workers * CONCURRENCY)
 
 

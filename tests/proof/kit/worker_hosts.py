@@ -16,7 +16,7 @@ from typing import Any
 
 import postgres_kit
 
-from jobdash.store.bootstrap import open_for_worker
+from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.location import StoreLocation, read_location
 from jobdash.worker.functions import load_functions, submit_to
 
@@ -121,6 +121,22 @@ def importable(folder: Path) -> Iterator[None]:
 
 
 KINDS = ["dbos in sqlite", "dbos in postgresql", "procrastinate in postgresql"]
+"""Engines, and where the store is."""
+
+
+@contextlib.contextmanager
+def hosts_of(kind: str, folder: Path, items: int = ITEMS) -> Iterator[Hosts]:
+    """Make an empty store of a kind, for workers that are killed at the end."""
+    engine, _, database = kind.partition(" in ")
+    with contextlib.ExitStack() as stack:
+        if database == "postgresql":
+            location = stack.enter_context(postgres_kit.database_with_store("hosts"))
+        else:
+            location = str(folder / "d" / "jobs.db")
+            ensure_store(Path(location))
+        made = Hosts(folder, location, engine, items)
+        stack.callback(made.close)
+        yield made
 
 
 def all_is_there(hosts: Hosts, repeated: int) -> None:
