@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
+from jobdash.demo.emulator import BatchPlan, Emulator, EmulatorServer, ListBehaviour, ManualClock, Switches
+from jobdash.demo.emulator.emulator import EmulatedProvider
 from jobdash.domain.account import Account, Secret
 from jobdash.providers.base import Adapter, Submission
 from jobdash.providers.http import Deadlines
@@ -46,6 +47,13 @@ class World:
             "base_url": self.urls[provider],
         }
         return Account(**(settings | changes))  # type: ignore[arg-type]
+
+    def emptied(self, provider: str, plan: BatchPlan | None = None) -> EmulatedProvider:
+        """The emulated provider, with an empty account and no peculiarities."""
+        found: EmulatedProvider = self.emulator.side(provider)
+        found.plan, found.switches, found.listing = plan or BatchPlan(), Switches(), ListBehaviour()
+        found._accounts.clear()
+        return found
 
     def adapter(self, provider: str, deadlines: Deadlines | None = None) -> Adapter:
         adapter = open_adapter(self.account(provider))

@@ -17,8 +17,6 @@ from jobdash.demo.emulator import (
     BatchScript,
     ErrorAnswer,
     FaultRule,
-    ListBehaviour,
-    Switches,
     Timing,
 )
 from jobdash.domain.results import ResultOutcome
@@ -41,11 +39,7 @@ async def adapter(world: Any) -> AsyncIterator[AnthropicBatches]:
 
 @pytest.fixture
 def side(world: Any) -> Any:
-    """The emulator's Anthropic with an empty account and no peculiarities."""
-    found = world.emulator.anthropic
-    found.plan, found.switches, found.listing = BatchPlan(timing=TIMING), Switches(), ListBehaviour()
-    found._accounts.clear()
-    yield found
+    yield world.emptied("anthropic", BatchPlan(timing=TIMING))
     world.emulator.faults.clear()
 
 

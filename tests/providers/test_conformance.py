@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobdash.demo.emulator import PROFILES, BatchPlan, ListBehaviour, Switches
+from jobdash.demo.emulator import PROFILES
 from jobdash.providers.conformance import CHECKS, NotConforming, Target, a_list_ends, results_are_whole
 from jobdash.providers.openai.batches import OpenAIBatches
 from jobdash.providers.registry import provider_of
@@ -28,9 +28,7 @@ def target(
     """A provider of ours with an empty account at its emulator, which accepts one key."""
     world.emulator.keys = {world.key}
     name = request.param
-    side = world.emulator.side(name)
-    side.plan, side.switches, side.listing = BatchPlan(), Switches(), ListBehaviour()
-    side._accounts.clear()
+    world.emptied(name)
 
     async def complete(_remote_id: str) -> None:
         world.clock.advance(3 * 24 * 3600)

@@ -40,11 +40,7 @@ async def adapter(world: Any) -> AsyncIterator[GeminiBatches]:
 
 @pytest.fixture
 def side(world: Any) -> Any:
-    """The emulator's Gemini with an empty account and no peculiarities."""
-    gemini = world.emulator.gemini
-    gemini.plan, gemini.switches, gemini.listing = BatchPlan(), Switches(), ListBehaviour()
-    gemini._accounts.clear()
-    return gemini
+    return world.emptied("gemini")
 
 
 def add(side: Any, world: Any, **script: Any) -> str:

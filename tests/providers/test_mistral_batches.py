@@ -38,11 +38,7 @@ async def adapter(world: Any) -> AsyncIterator[MistralBatches]:
 
 @pytest.fixture
 def side(world: Any) -> Any:
-    """The emulator's Mistral with an empty account and no peculiarities."""
-    found = world.emulator.mistral
-    found.plan, found.switches, found.listing = BatchPlan(timing=TIMING), Switches(), ListBehaviour()
-    found._accounts.clear()
-    yield found
+    yield world.emptied("mistral", BatchPlan(timing=TIMING))
     world.emulator.faults.clear()
 
 

@@ -36,11 +36,7 @@ async def adapter(world: Any) -> AsyncIterator[OpenAIBatches]:
 
 @pytest.fixture
 def side(world: Any) -> Any:
-    """The emulator's OpenAI with an empty account and no peculiarities."""
-    openai = world.emulator.openai
-    openai.plan, openai.switches, openai.listing = BatchPlan(), Switches(), ListBehaviour()
-    openai._accounts.clear()
-    return openai
+    return world.emptied("openai")
 
 
 def add(side: Any, world: Any, **script: Any) -> str:
