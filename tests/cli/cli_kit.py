@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from shared.deadlines import within
 
 from jobdash.cli.main import run
 from jobdash.demo.emulator import (
@@ -110,6 +112,15 @@ class Cli:
             preexec_fn=_hears_ctrl_c,
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings},
         )
+
+    def asked(self, process: subprocess.Popen[str]) -> None:
+        """Wait until a process asks for a confirmation."""
+        assert process.stderr is not None
+        told = ""
+        while "[y/N]" not in told:
+            piece = within(partial(process.stderr.read, 1))
+            assert piece, told
+            told += piece
 
     # ── the providers ─────────────────────────────────────────────────────────────────────────────
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from cli_kit import Cli
-from shared.deadlines import within
+from shared.store_files import delete, move
 
 NOBODY = 65534
 
@@ -25,25 +25,11 @@ def asked(cli: Cli, *args: str) -> Iterator[tuple[subprocess.Popen[str], Callabl
     master, slave = os.openpty()
     try:
         process = cli.start(*args, stdin=slave)
-        assert process.stderr is not None
-        told = ""
-        while "[y/N]" not in told:
-            piece = within(partial(process.stderr.read, 1))
-            assert piece, told
-            told += piece
+        cli.asked(process)
         yield process, partial(os.write, master, b"y\n")
     finally:
         os.close(slave)
         os.close(master)
-
-
-def delete(path: Path) -> None:
-    for file in path.parent.glob(f"{path.name}*"):
-        file.unlink()
-
-
-def move(path: Path) -> None:
-    path.rename(path.with_name("moved.db"))
 
 
 def replace(path: Path) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import pytest
 from cli_kit import ROOT, Cli
-from shared.deadlines import within
 from shared.slices import rest_slow
 
 COMMANDS = (
@@ -107,12 +105,7 @@ def test_a_terminal_that_is_closed_at_the_question_is_a_no(cli: Cli, filled: dic
     master, slave = os.openpty()
     process = cli.start("cancel", filled["JOB"], stdin=slave)
     os.close(slave)
-    assert process.stderr is not None
-    told = ""
-    while "[y/N]" not in told:
-        piece = within(partial(process.stderr.read, 1))
-        assert piece, told
-        told += piece
+    cli.asked(process)
     os.close(master)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 4

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from shared.deadlines import joined
+from shared.store_files import delete, move
 from store_kit import everything, one, put, raw, remote
 
 from jobdash.errors import StoreError
@@ -155,15 +156,6 @@ def test_a_link_to_nothing_is_followed(path: Path) -> None:
 
 
 # ── replaced under a writer ─────────────────────────────────────────────────────────────────────────────────
-
-
-def delete(path: Path) -> None:
-    for file in path.parent.glob(f"{path.name}*"):
-        file.unlink()
-
-
-def move(path: Path) -> None:
-    path.rename(path.with_name("moved.db"))
 
 
 def replace(path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from shared.slices import rest_slow
+from shared.store_files import delete, move
 from tui_kit import account, dashboard, jobs, make_store
 
 from jobdash.demo.emulator import EmulatorServer
@@ -16,15 +17,6 @@ from jobdash.errors import StoreError
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 
 WORDS = "was deleted, moved or replaced"
-
-
-def delete(path: Path) -> None:
-    for file in path.parent.glob(f"{path.name}*"):
-        file.unlink()
-
-
-def move(path: Path) -> None:
-    path.rename(path.with_name("moved.db"))
 
 
 def replace(path: Path) -> None:
