@@ -127,8 +127,8 @@ async def test_a_batch_that_was_known_before_is_another_submits(world: World, fi
     assert (await world.sync("anthropic"))["anthropic"].seen == 3
 
 
-@pytest.mark.parametrize("alike", [0, 1])
-async def test_the_batch_of_a_dead_process_is_found_likewise(world: World, alike: int) -> None:
+def killed_after_its_request(world: World) -> tuple[int, str]:
+    """Leave a submit as a process killed before the answer does; return the row id and the batch it made."""
     owner = replace(current_owner(), pid=2**22 + 7)  # larger than any pid the kernel gives
     dead = Writer(world.config.database, world.ms, Actor("ann", "desk", "cli", owner))
     origin = world.server.anthropic_base_url
@@ -137,13 +137,18 @@ async def test_the_batch_of_a_dead_process_is_found_likewise(world: World, alike
     dead.close()
     assert isinstance(begun, tuple)
     world.pass_time(30)
-    batch = world.add("anthropic", total=3, age=0)
+    return begun[0].id, world.add("anthropic", total=3, age=0)
+
+
+@pytest.mark.parametrize("alike", [0, 1])
+async def test_the_batch_of_a_dead_process_is_found_likewise(world: World, alike: int) -> None:
+    job_id, batch = killed_after_its_request(world)
     world.add_many(alike, "anthropic", total=3, age=0)
     world.pass_time(HOUR / 4)
 
     reconciled = (await world.sync("anthropic"))["anthropic"].reconciled
 
-    row = world.browser.job(begun[0].id)
+    row = world.browser.job(job_id)
     assert row is not None
     if alike:
         assert (reconciled, row.row.remote_id) == ([], None)  # the list may not have all of them yet
@@ -178,17 +183,9 @@ async def test_a_404_of_a_young_batch_means_nothing(world: World, file: Path) ->
 @pytest.fixture
 def interrupted(world: World) -> tuple[int, str]:
     """The row id of a submit whose process is dead, and the batch it had made, an hour ago."""
-    owner = replace(current_owner(), pid=2**22 + 7)  # larger than any pid the kernel gives
-    dead = Writer(world.config.database, world.ms, Actor("ann", "desk", "cli", owner))
-    origin = world.server.anthropic_base_url
-    new = NewJob("anthropic", "anthropic", origin, "mine", "k1", "claude-x", None, 3, digest="", tags={})
-    begun = dead.begin_submit(new, deadline=world.ms() + 45 * 60_000)
-    dead.close()
-    assert isinstance(begun, tuple)
-    world.pass_time(30)
-    batch = world.add("anthropic", total=3, age=0)
+    found = killed_after_its_request(world)
     world.pass_time(HOUR)
-    return begun[0].id, batch
+    return found
 
 
 @pytest.mark.parametrize("asked", ["the batch", "the list"])

@@ -22,6 +22,18 @@ HEIGHT = 7
 _SORTS = [Sort(order, descending) for order in SORT_ORDERS for descending in (True, False)]
 
 
+def load(window: FamilyWindow | RowWindow, first: int, *, jump: bool) -> None:
+    """Load the lines of a table that is scrolled to a line, or near to where it is; each of them is there."""
+    if not window.total:
+        return
+    if not jump:
+        first = window.start + first % (2 * HEIGHT) - HEIGHT
+    first = max(0, min(first, window.total - 1))
+    first = max(0, first + window.load(first, HEIGHT))
+    for index in range(first, min(first + HEIGHT, window.total)):
+        assert window.row(index) is not None, (first, index, window.start, window.end)
+
+
 class WindowMachine(RuleBasedStateMachine):
     """A table of `HEIGHT` lines over an order, and the same as a list."""
 
@@ -46,16 +58,8 @@ class WindowMachine(RuleBasedStateMachine):
         return [row.id for row in self.browser.page(Scope(), self.sort, None, 10_000)]
 
     @rule(first=st.integers(-5, 300), jump=st.booleans())
-    def look(self, first: int, jump: bool) -> None:
-        if not self.window.total:
-            return
-        if not jump:
-            first = self.window.start + first % (2 * HEIGHT) - HEIGHT
-        first = max(0, min(first, self.window.total - 1))
-        shift = self.window.load(first, HEIGHT)
-        first = max(0, first + shift)
-        for index in range(first, min(first + HEIGHT, self.window.total)):
-            assert self.window.row(index) is not None, (first, index, self.window.start, self.window.end)
+    def scroll(self, first: int, jump: bool) -> None:
+        load(self.window, first, jump=jump)
 
     @rule(pick=st.integers(0, 10_000), above=st.integers(1, 30), below=st.integers(1, 30))
     def around(self, pick: int, above: int, below: int) -> None:
@@ -169,15 +173,8 @@ class FamilyMachine(RuleBasedStateMachine):
         return lines
 
     @rule(first=st.integers(-5, 400), jump=st.booleans())
-    def look(self, first: int, jump: bool) -> None:
-        if not self.window.total:
-            return
-        if not jump:
-            first = self.window.start + first % (2 * HEIGHT) - HEIGHT
-        first = max(0, min(first, self.window.total - 1))
-        first = max(0, first + self.window.load(first, HEIGHT))
-        for index in range(first, min(first + HEIGHT, self.window.total)):
-            assert self.window.row(index) is not None, (first, index, self.window.start, self.window.end)
+    def scroll(self, first: int, jump: bool) -> None:
+        load(self.window, first, jump=jump)
 
     @rule(pick=st.integers(0, 10_000))
     def open_one(self, pick: int) -> None:
