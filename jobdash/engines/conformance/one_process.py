@@ -118,14 +118,19 @@ def stop_waits_for_calls(make: MakeEngine) -> None:
         raise NotConforming("stop() has to return when nothing runs any more")
 
 
-def delivers_nothing_behind_stop(make: MakeEngine) -> None:
-    """What still waits when a worker stops is not delivered to it any more."""
-    keys = keys_of("k3f9x2ab", 20)
+def _stopped_with_keys_waiting(make: MakeEngine, keys: list[str]) -> Deliveries:
+    """Start a worker with one call at once, and stop it when the first of several keys was delivered."""
     engine, deliveries = make("worker-1"), Deliveries()
     engine.start(deliveries.handle, 1)
     engine.dispatch(keys)
     deliveries.wait_for(lambda: bool(deliveries.keys), "a key has to be delivered")
     engine.stop(DEADLINE_S)
+    return deliveries
+
+
+def delivers_nothing_behind_stop(make: MakeEngine) -> None:
+    """What still waits when a worker stops is not delivered to it any more."""
+    deliveries = _stopped_with_keys_waiting(make, keys_of("k3f9x2ab", 20))
     before = sum(deliveries.keys.values())
     deliveries.stays(lambda: sum(deliveries.keys.values()) == before, "it has stopped")
 
@@ -133,11 +138,7 @@ def delivers_nothing_behind_stop(make: MakeEngine) -> None:
 def another_worker_takes_what_waits(make: MakeEngine) -> None:
     """What a worker left waiting is delivered to the next, by itself or when it is dispatched again."""
     keys = keys_of("k3f9x2ab", 6)
-    engine, first = make("worker-1"), Deliveries()
-    engine.start(first.handle, 1)
-    engine.dispatch(keys)
-    first.wait_for(lambda: bool(first.keys), "a key has to be delivered")
-    engine.stop(DEADLINE_S)
+    first = _stopped_with_keys_waiting(make, keys)
     left = [key for key in keys if key not in first.keys]
     with started(make, "worker-2") as (engine, second):
         engine.dispatch(left)
