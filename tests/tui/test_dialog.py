@@ -341,7 +341,7 @@ async def test_a_question_fits_and_answers(path: Path) -> None:
     async with dashboard(path, rows=jobs("pending"), working=False, size=(40, 10)) as dash:
         answers: list[bool | None] = []
         names = [f"name {number} [/]" for number in range(30)]
-        for key, answer in (("y", True), ("n", False), ("escape", False), ("enter", False)):
+        for key, answer in (("y", True), ("n", None), ("escape", None), ("enter", None)):
             dash.app.push_screen(AskScreen("Undo?", "Take [b]it[/] back", names, "No", "Yes"), answers.append)
             await dash.until_dialog()
             await dash.press(key)

@@ -211,12 +211,6 @@ class ConfirmScreen(Dialog[Plan | None]):
         self._draw()
         self.refit()
 
-    @on(Button.Pressed, "#keep")
-    def action_keep(self) -> None:
-        """Change nothing."""
-        if self.drawn:
-            self.dismiss(None)
-
     @on(Button.Pressed, "#act")
     def action_act(self) -> None:
         """Begin."""

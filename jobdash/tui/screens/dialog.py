@@ -71,6 +71,12 @@ class Dialog(ModalScreen[T], Generic[T]):
         """Yield the buttons, the safe one first."""
         raise NotImplementedError
 
+    @on(Button.Pressed, "#keep")
+    def action_keep(self) -> None:
+        """Give the safe answer, by which nothing changes."""
+        if self.drawn:
+            self.dismiss(None)
+
     def set_title(self, words: str) -> None:
         """Write into the border."""
         self.query_one("#dialog").border_title = Content(f" {words} ")
@@ -125,8 +131,8 @@ _NAMES_SHOWN = 8
 _FOLLOW_EVERY_S = 0.2
 
 
-class AskScreen(Dialog[bool]):
-    """A question with a safe answer (False) and a bold one (True)."""
+class AskScreen(Dialog[bool | None]):
+    """A question with a safe answer (None) and a bold one (True)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "keep", "Keep", show=False),
@@ -155,12 +161,6 @@ class AskScreen(Dialog[bool]):
     def on_mount(self) -> None:
         """Write the title."""
         self.set_title(self._title)
-
-    @on(Button.Pressed, "#keep")
-    def action_keep(self) -> None:
-        """Leave everything as it is."""
-        if self.drawn:
-            self.dismiss(False)
 
     @on(Button.Pressed, "#act")
     def action_act(self) -> None:

@@ -229,12 +229,6 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
 
     # ── the end ────────────────────────────────────────────────────────────────────────────────────────────
 
-    @on(Button.Pressed, "#keep")
-    def action_keep(self) -> None:
-        """Submit nothing."""
-        if self.drawn:
-            self.dismiss(None)
-
     @on(Button.Pressed, "#act")
     def action_act(self) -> None:
         """Submit what was checked."""
