@@ -176,6 +176,27 @@ def new_file(path: Path) -> None:
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def filled_file(path: Path, exists: str, notice: Notice = ignore) -> Iterator[sqlite.Connection]:
+    """Make a store at ``path`` that appears when the block has filled it, or not at all.
+
+    Yields a connection to an empty file. Raises `StoreError`, with the words ``exists`` where one is already.
+    """
+    temporary = temporary_name(path)
+    try:
+        make_way(path)
+        new_file(temporary)
+        with contextlib.closing(sqlite.connect_file(temporary)) as connection:
+            yield connection
+        publish(temporary, path, notice)
+    except FileExistsError:
+        raise StoreError(exists) from None
+    except OSError as error:
+        raise StoreError(f"The store {path} cannot be made: {os.strerror(error.errno or 0)}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def publish(temporary: Path, path: Path, notice: Notice = ignore) -> None:
     """Give a complete store its name; raises FileExistsError when there is one already.
 

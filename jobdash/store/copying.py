@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import islice
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jobdash.errors import StoreError
-from jobdash.store.bootstrap import ensure_store, make_way, new_file, publish, temporary_name
+from jobdash.store.bootstrap import ensure_store, filled_file
 from jobdash.store.connections import connect_reader
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import Connection, transaction
@@ -108,19 +107,8 @@ def _quoted(columns: Sequence[str]) -> str:
 
 def _make_file(path: Path, rows_of: Tables) -> None:
     """Make a file of rows; it appears whole or not at all."""
-    temporary = temporary_name(path)
-    try:
-        make_way(path)
-        new_file(temporary)
-        with closing(sqlite.connect_file(temporary)) as connection:
-            _fill(connection, rows_of)
-        publish(temporary, path)
-    except FileExistsError:
-        raise StoreError(f"There is a file at {path}: a copy is made into a new one.") from None
-    except OSError as error:
-        raise StoreError(f"The store {path} cannot be made: {os.strerror(error.errno or 0)}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with filled_file(path, f"There is a file at {path}: a copy is made into a new one.") as connection:
+        _fill(connection, rows_of)
 
 
 def _fill(connection: sqlite.Connection, rows_of: Tables) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 from jobdash.errors import StoreError
-from jobdash.store.bootstrap import Notice, ignore, make_way, new_file, publish, temporary_name
+from jobdash.store.bootstrap import Notice, filled_file, ignore
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import transaction
 from jobdash.store.sanitize import public_id
@@ -41,20 +39,8 @@ def build_sample_store(path: Path, rows: Iterable[SampleRow], notice: Notice = i
     """
     if path.exists():
         raise StoreError(f"{path} exists already: samples go into a new store.")
-    temporary = temporary_name(path)
-    try:
-        make_way(path)
-        new_file(temporary)
-        with closing(sqlite.connect_file(temporary)) as connection:
-            count = _fill(connection, rows)
-        publish(temporary, path, notice)
-    except FileExistsError:
-        raise StoreError(f"{path} was made meanwhile by somebody else.") from None
-    except OSError as error:
-        raise StoreError(f"The store {path} cannot be made: {os.strerror(error.errno or 0)}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
+    with filled_file(path, f"{path} was made meanwhile by somebody else.", notice) as connection:
+        return _fill(connection, rows)
 
 
 def _fill(connection: sqlite.Connection, rows: Iterable[SampleRow]) -> int:
