@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
+from typing import TYPE_CHECKING
 
-from jobdash.store.owner import current_owner
-from jobdash.store.records import Actor
+if TYPE_CHECKING:
+    from jobdash.store.records import Actor
 
 
 def current_user() -> str:
@@ -34,4 +35,8 @@ def current_person() -> str:
 
 def current_actor(face: str) -> Actor:
     """Return this process, acting through a face (``tui``, ``cli``), for events and intents."""
+    # Only here: a command that reads has no use for the records of writing.
+    from jobdash.store.owner import current_owner
+    from jobdash.store.records import Actor
+
     return Actor(current_user(), current_host(), face, current_owner())
