@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobdash.domain.failures import failure_groups, truncated
 from jobdash.domain.field_values import values_of_details
 from jobdash.domain.fields import Face, fields_of
 from jobdash.domain.job import JobDetails
@@ -25,6 +24,8 @@ def failures_json(job: JobDetails, browser: Browser) -> dict[str, Any]:
     ``errors`` has those of the batch itself (with ``line``), then those of its failed requests (with
     ``custom_id``, whatever the provider calls the key of a request).
     """
+    from jobdash.domain.failures import failure_groups, truncated  # a list of jobs does without
+
     failed = browser.failed_requests(job.row.id)
     own = [error | {"custom_id": None} for error in job.errors if "count" not in error]
     requests = [

@@ -1,4 +1,7 @@
-"""A listing: which jobs, in which order, and its output as a table, CSV or JSON."""
+"""A listing: which jobs, in which order, and its output as a table, CSV or JSON.
+
+What JSON does without is imported by the function that needs it.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,10 @@ from dataclasses import replace
 from jobdash.cli.clock import store_time
 from jobdash.cli.context import CliContext, no_account
 from jobdash.cli.job_json import CSV_FIELDS, job_json
-from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
 from jobdash.cli.output import print_error
-from jobdash.cli.tables import table
 from jobdash.cli.time_format import as_of_words, never_asked_words
 from jobdash.domain.provider_info import LOCAL
 from jobdash.errors import UsageError
-from jobdash.operations.export import write_csv
 from jobdash.operations.job_lookup import SORT_ORDERS, Browser, JobListing, Scope, Sort
 
 
@@ -51,6 +51,8 @@ def only_local(listing: JobListing, browser: Browser) -> bool:
 
 def print_csv(listing: JobListing, browser: Browser) -> None:
     """Print a listing as CSV."""
+    from jobdash.operations.export import write_csv
+
     now = store_time()
     shapes = (job_json(job, now) for job in listing.jobs(browser))
     write_csv(sys.stdout, CSV_FIELDS, ([shape[field] for field in CSV_FIELDS] for shape in shapes))
@@ -58,6 +60,9 @@ def print_csv(listing: JobListing, browser: Browser) -> None:
 
 def print_table(listing: JobListing, browser: Browser) -> None:
     """Print a listing as a table; what it leaves out is printed on stderr."""
+    from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
+    from jobdash.cli.tables import table
+
     now = store_time()
     rows = [line(row, now) for row in listing.rows(browser)]
     if rows:

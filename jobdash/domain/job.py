@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobdash.domain.fields import ProviderFields
 from jobdash.domain.provider_info import LOCAL
-from jobdash.domain.results import ResultCounts
 from jobdash.domain.status import (
     FORCE_FAILED,
     QUEUED_HERE,
@@ -18,6 +17,9 @@ from jobdash.domain.status import (
     Status,
     outcome_of,
 )
+
+if TYPE_CHECKING:
+    from jobdash.domain.results import ResultCounts
 
 CANCEL_STUCK_MS = 15 * 60 * 1000
 """A cancel asked longer ago than this may be asked again."""
@@ -133,6 +135,8 @@ class JobRow(ProviderFields):
         """The counts of a batch's results that were fetched; None when none were."""
         if self.results_ok is None:
             return None
+        from jobdash.domain.results import ResultCounts  # a list of jobs does without
+
         return ResultCounts(
             ok=self.results_ok,
             error=self.results_error or 0,
@@ -152,15 +156,14 @@ class JobRow(ProviderFields):
 
     @property
     def results(self) -> dict[str, int | None] | None:
-        """The counts of `collected` by outcome."""
-        counts = self.collected
-        if counts is None:
+        """The counts of a batch's results that were fetched, by outcome; None when none were."""
+        if self.results_ok is None:
             return None
         return {
-            "ok": counts.ok,
-            "error": counts.error,
-            "cut_off": counts.cut_off,
-            "missing": counts.missing,
+            "ok": self.results_ok,
+            "error": self.results_error or 0,
+            "cut_off": self.results_cut_off or 0,
+            "missing": self.results_missing,
         }
 
     @property

@@ -87,8 +87,6 @@ def _reasons(path: Path) -> Iterator[str]:
 
 
 def _folder_reasons(folder: Path) -> Iterator[str]:
-    from shlex import quote  # only for what is shown of a store that cannot be used
-
     try:
         found = folder.stat()
     except OSError:
@@ -97,6 +95,8 @@ def _folder_reasons(folder: Path) -> Iterator[str]:
     if found.st_uid not in {os.geteuid(), 0}:
         yield f"its folder {name} belongs to {owner_name(found.st_uid)}. {_ANOTHER}"
     elif _may_write(found) and not found.st_mode & stat.S_ISVTX:
+        from shlex import quote  # only for what is shown of a store that cannot be used
+
         yield (
             f"{_writers(found)} may write to its folder {name}, and so replace it. If the folder is yours"
             f" alone: chmod go-w {quote(name)}. {_ANOTHER}"
@@ -104,8 +104,6 @@ def _folder_reasons(folder: Path) -> Iterator[str]:
 
 
 def _file_reasons(file: Path) -> Iterator[str]:
-    from shlex import quote  # only for what is shown of a store that cannot be used
-
     try:
         found = file.lstat()
     except OSError:
@@ -115,6 +113,8 @@ def _file_reasons(file: Path) -> Iterator[str]:
     if found.st_uid != os.geteuid() and not (is_link and found.st_uid == 0):
         yield f"{name} belongs to {owner_name(found.st_uid)}. {_ANOTHER}"
     elif not is_link and _may_write(found):
+        from shlex import quote  # only for what is shown of a store that cannot be used
+
         yield (
             f"{_writers(found)} may write to {name}. If no other user has written to it:"
             f" chmod go-w {quote(name)}. {_ANOTHER}"

@@ -104,6 +104,12 @@ def test_list_json_is_the_leanest_of_all(made: Path) -> None:
         "csv",
         "tomllib",
         "concurrent.futures",
+        "shlex",
+        "jobdash.cli.tables",
+        "jobdash.domain.failures",
+        "jobdash.domain.items",
+        "jobdash.domain.results",
+        "jobdash.store.records",
         "jobdash.store.schema.tables",
     }
 
