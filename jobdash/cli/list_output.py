@@ -6,7 +6,6 @@ What JSON does without is imported by the function that needs it.
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 
 from jobdash.cli.clock import store_time
 from jobdash.cli.context import CliContext, no_account
@@ -46,7 +45,7 @@ def only_local(listing: JobListing, browser: Browser) -> bool:
 
     terms = () if scope.conditions is None else scope.conditions.terms
     others = Conditions("", (*terms, negated(equals("provider", (LOCAL,)))))
-    return not browser.page(replace(scope, conditions=others), Sort(), None, 1)
+    return not browser.page(scope._replace(conditions=others), Sort(), None, 1)
 
 
 def print_csv(listing: JobListing, browser: Browser) -> None:

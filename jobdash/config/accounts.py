@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobdash.domain.account import ENV_PREFIX, KEY_LIKE_NAME, Header, Secret, query_of
 from jobdash.domain.provider_info import Profile, ProviderInfo
@@ -35,8 +34,7 @@ _OWN_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-en
 _KEY_LIKE_VALUE = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w+/=.\-]{32,}")
 
 
-@dataclass(frozen=True, slots=True)
-class UnusableAccount:
+class UnusableAccount(NamedTuple):
     """An account of the file with a mistake, or whose provider is not there; all others work."""
 
     name: str

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobdash.config.account_reader import AccountReader
 from jobdash.config.accounts import UnusableAccount
@@ -34,8 +34,7 @@ MOST_AT_ONCE = 1_000
 _SHORTEST_POLL_MS = 50
 
 
-@dataclass(frozen=True, slots=True)
-class UiSettings:
+class UiSettings(NamedTuple):
     """``[ui]``"""
 
     theme: str = ""
@@ -48,8 +47,7 @@ class UiSettings:
     """Replace symbols by ASCII; None: where the locale is not UTF-8."""
 
 
-@dataclass(frozen=True, slots=True)
-class SyncSettings:
+class SyncSettings(NamedTuple):
     """``[sync]``"""
 
     fastest_ms: int = 15_000
@@ -58,8 +56,7 @@ class SyncSettings:
     """The longest time between two polls of an account with nothing young in flight."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
+class WorkerSettings(NamedTuple):
     """How ``jobdash worker`` runs job functions."""
 
     concurrency: int = 4
@@ -286,7 +283,7 @@ class _SettingsReader:
             raise self.error(f"[{table}] {key}: {error}") from None
 
     def ui(self, value: object) -> UiSettings:
-        values = self.table("ui", value, tuple(f.name for f in fields(UiSettings)))
+        values = self.table("ui", value, UiSettings._fields)
         columns = values.get("columns", ())
         if not isinstance(columns, list | tuple) or not all(isinstance(column, str) for column in columns):
             raise self.error("[ui] columns has to be a list of texts")

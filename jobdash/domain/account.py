@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from jobdash.domain.text import HIDDEN, clean, redact, register_secret
 from jobdash.domain.time import DAY
@@ -35,8 +36,7 @@ class Secret:
     __str__ = __repr__
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """One more header of every request of an account."""
 
     name: str
@@ -107,8 +107,7 @@ class Account:
         return url
 
 
-@dataclass(frozen=True, slots=True)
-class OtherAccount:
+class OtherAccount(NamedTuple):
     """An account in the store whose key another person has."""
 
     name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobdash.domain.fields import ProviderFields
 from jobdash.domain.provider_info import LOCAL
@@ -249,8 +249,7 @@ class JobDetails:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One line of the log: who did what, to which job, when, with which result."""
 
     id: int
@@ -266,8 +265,7 @@ class Event:
     bulk: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AccountHealth:
+class AccountHealth(NamedTuple):
     """The result of an account's last poll; times in milliseconds UTC."""
 
     name: str

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from jobdash.domain.fields import JOB_FIELDS, JobField, Kind, in_order
 from jobdash.domain.status import Tab
@@ -41,8 +41,7 @@ SORT_ORDERS = {order.name: order for _, order in _ORDERED}
 """What a table can be sorted by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sort:
+class Sort(NamedTuple):
     """An order and its direction; ties are broken by id in the same direction."""
 
     order: str = "created"
@@ -50,16 +49,14 @@ class Sort:
     descending: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class SortKey:
+class SortKey(NamedTuple):
     """A row's place in an order."""
 
     value: int | str
     id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(NamedTuple):
     """The jobs of a view: those of a tab that a filter accepts."""
 
     tab: Tab = Tab.ALL

@@ -153,7 +153,7 @@ def test_an_account_needs_attention_when_it_does_not_get_well_by_itself(
     assert (found is not None) is wanted
     if found is not None:
         assert (found.since, found.words) == (account.failing_since, account.error)
-        assert account_attention(replace(account, reviewed_error=found.error), NOW + DAY) is None
+        assert account_attention(account._replace(reviewed_error=found.error), NOW + DAY) is None
 
 
 @given(st.lists(st.integers(1, 10**9), min_size=1))

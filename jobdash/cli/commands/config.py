@@ -150,7 +150,7 @@ def _as_json(config: Config) -> dict[str, Any]:
             }
             for account in config.accounts
         ],
-        "unusable_accounts": [asdict(account) for account in config.unusable],
+        "unusable_accounts": [account._asdict() for account in config.unusable],
         "ui": {
             "theme": config.ui.theme or None,
             "columns": list(config.ui.columns),
@@ -158,7 +158,7 @@ def _as_json(config: Config) -> dict[str, Any]:
             "ascii": config.ui.ascii,
         },
         "sync": {"fastest_ms": config.sync.fastest_ms, "slowest_ms": config.sync.slowest_ms},
-        "worker": asdict(config.worker),
+        "worker": config.worker._asdict(),
         "results": {"folder": str(config.results_folder)},
         "prices": {model: asdict(price) for model, price in config.prices.items()},
         "keys": dict(config.keys),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import click
 
 from jobdash.cli.command import command_with_context, pass_context
@@ -35,8 +33,7 @@ def command(
 
     context.refuse_read_only()
     config = context.config
-    chosen = replace(
-        config.worker,
+    chosen = config.worker._replace(
         concurrency=concurrency or config.worker.concurrency,
         engine=engine or config.worker.engine,
     )

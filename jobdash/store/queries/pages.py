@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
@@ -24,8 +23,7 @@ from jobdash.store.sort_orders import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """How many jobs there are, by tab and by account and tab; removed ones are in none of them."""
 
     by_tab: dict[Tab, int]
@@ -121,7 +119,7 @@ class PageReads(AttentionReads):
         No index answers a search for text: the newest ``limit`` matches are collected in the order of
         the table and then sorted. Can be stopped with `interrupt`.
         """
-        if not scope.scans or self.count(replace(scope, conditions=None)) <= limit:
+        if not scope.scans or self.count(scope._replace(conditions=None)) <= limit:
             return self._ids(scope, sort, limit)
         found: list[tuple[Any, ...]] = []
         for walk in self._unordered(scope):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from jobdash.domain.job import JobRow
@@ -105,7 +104,7 @@ class JobList:
         is no family, the rows are the same, and those of one index.
         """
         alike = SORT_ORDERS[self.sort.order].settled or not self.counts.folded
-        return replace(self.scope, folded=alike and self.scope.tab is Tab.ALL and not self.scope.filtered)
+        return self.scope._replace(folded=alike and self.scope.tab is Tab.ALL and not self.scope.filtered)
 
     @property
     def _rows(self) -> int:
