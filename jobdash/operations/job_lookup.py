@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from jobdash.domain.job import JobDetails, JobRow
@@ -64,18 +64,22 @@ class JobListing(NamedTuple):
         return islice(self._all(browser), self.limit)
 
     def jobs(self, browser: Browser) -> Iterator[JobDetails]:
-        """Yield everything known of each row's job."""
-        rows = self.rows(browser)
-        while ids := [row.id for row in islice(rows, _PAGE)]:
-            jobs = browser.jobs(ids)
-            yield from (jobs[job_id] for job_id in ids if job_id in jobs)
+        """Yield everything known of each job, in order."""
+        pages = browser.iter_ids(self.scope, self.sort, self._page_size)
+        ids = islice(chain.from_iterable(pages), self.limit)
+        while some := list(islice(ids, _PAGE)):
+            jobs = browser.jobs(some)
+            yield from (jobs[job_id] for job_id in some if job_id in jobs)
 
     def _all(self, browser: Browser) -> Iterator[JobRow]:
         behind = None
-        size = min(_PAGE, self.limit or _PAGE)
-        while rows := browser.page(self.scope, self.sort, behind, size):
+        while rows := browser.page(self.scope, self.sort, behind, self._page_size):
             yield from rows
             behind = browser.key_of(rows[-1], self.sort)
+
+    @property
+    def _page_size(self) -> int:
+        return min(_PAGE, self.limit or _PAGE)
 
 
 def open_browser(

@@ -49,6 +49,9 @@ class Sort(NamedTuple):
     descending: bool = True
 
 
+NEWEST = Sort()
+
+
 class SortKey(NamedTuple):
     """A row's place in an order."""
 

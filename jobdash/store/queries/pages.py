@@ -12,6 +12,7 @@ from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS, job_row
 from jobdash.store.sort_orders import (
+    NEWEST,
     KeysetWalk,
     Scope,
     Sort,
@@ -137,9 +138,8 @@ class PageReads(AttentionReads):
         keyed.sort(reverse=sort.descending)
         return [id_ for _, id_ in keyed]
 
-    def iter_ids(self, scope: Scope, batch: int = 5000) -> Iterator[list[int]]:
-        """Yield all ids of a scope, newest first, for a plan over it."""
-        sort = Sort()
+    def iter_ids(self, scope: Scope, sort: Sort = NEWEST, batch: int = 5000) -> Iterator[list[int]]:
+        """Yield all ids of a scope, in an order, for a plan over it or a listing."""
         behind: SortKey | None = None
         while True:
             found = self._page_of(self._walks(scope, sort), "id", behind, batch)
