@@ -23,7 +23,7 @@ from jobdash.domain.provider_info import LOCAL, ProviderInfo
 from jobdash.domain.text import clean
 from jobdash.providers.registry import bundled, find_provider
 
-_ACCOUNT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}")
+_ACCOUNT_NAME = r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,31}"
 
 
 class AccountReader:
@@ -174,7 +174,7 @@ def _provider_name(entry: object, base: Account | None) -> str:
 
 def _checked(name: str, entry: object, warn: Callable[[str], object]) -> dict[str, Any]:
     """Return the settings in a table of an account; ValueError for what none can have."""
-    if not _ACCOUNT_NAME.fullmatch(name):
+    if not re.fullmatch(_ACCOUNT_NAME, name):
         raise ValueError("its name has to be up to 32 letters, digits, - _ and .")
     if not isinstance(entry, dict):
         raise ValueError(f"[accounts.{name}] has to be a table")  # noqa: TRY004 - a wrong value of a file

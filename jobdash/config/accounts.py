@@ -27,11 +27,11 @@ LIMITS = ("max_requests", "max_bytes", "enqueued_limit")
 
 DEFAULT_LIST_HISTORY_MS = 30 * DAY
 
-_USER_IN_URL = re.compile(r"([^/?#]*//)[^/?#]*@")
-_HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_USER_IN_URL = r"([^/?#]*//)[^/?#]*@"
+_HEADER_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _OWN_HEADERS = frozenset({"host", "content-length", "content-type", "transfer-encoding", "connection"})
 """Headers that belong to a request itself."""
-_KEY_LIKE_VALUE = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w+/=.\-]{32,}")
+_KEY_LIKE_VALUE = r"(?=.*\d)(?=.*[A-Za-z])[\w+/=.\-]{32,}"
 
 
 class UnusableAccount(NamedTuple):
@@ -142,11 +142,11 @@ def read_address(url: str | None, warn: Callable[[str], object]) -> str | None:
     are remembered, so that no message shows them.
     """
     url = (url or "").strip()
-    if user := _USER_IN_URL.match(url):
+    if user := re.match(_USER_IN_URL, url):
         warn("the user name or password in the address is left out; the key is sent")
         url = user[1] + url[user.end() :]
     for name, value in query_of(url):
-        if KEY_LIKE_NAME.search(name):
+        if re.search(KEY_LIKE_NAME, name):
             register_secret(value)
     return url or None
 
@@ -161,7 +161,7 @@ def read_headers(value: object, env: Mapping[str, str], warn: Callable[[str], ob
         raise ValueError('headers has to be a table of texts like {"X-Team" = "search"}')
     found: list[Header] = []
     for name, given in value.items():
-        if not _HEADER_NAME.fullmatch(name) or name.lower() in _OWN_HEADERS:
+        if not re.fullmatch(_HEADER_NAME, name) or name.lower() in _OWN_HEADERS:
             raise ValueError(f"headers: {name!r} is no header that can be set")
         if given.startswith(ENV_PREFIX):
             variable = given.removeprefix(ENV_PREFIX).strip()
@@ -184,5 +184,5 @@ def read_headers(value: object, env: Mapping[str, str], warn: Callable[[str], ob
 
 
 def _looks_like_key(name: str, value: str) -> bool:
-    named = names_a_secret(name) or KEY_LIKE_NAME.search(name) is not None
-    return named or redact(value) != value or _KEY_LIKE_VALUE.fullmatch(value.strip()) is not None
+    named = names_a_secret(name) or re.search(KEY_LIKE_NAME, name) is not None
+    return named or redact(value) != value or re.fullmatch(_KEY_LIKE_VALUE, value.strip()) is not None

@@ -11,10 +11,8 @@ from jobdash.domain.time import DAY
 
 ENV_PREFIX = "env:"
 """In front of the environment variable that a header's value comes from."""
-KEY_LIKE_NAME = re.compile(
-    r"(?i)key|token|secret|passw|authori[sz]ation|cookie|credential|signature|^sig$|^code$"
-)
-"""Names of parameters and headers whose values are keys."""
+KEY_LIKE_NAME = r"(?i)key|token|secret|passw|authori[sz]ation|cookie|credential|signature|^sig$|^code$"
+"""The pattern of names of parameters and headers whose values are keys."""
 
 
 class Secret:
@@ -102,7 +100,7 @@ class Account:
             return None
         url = redact(self.base_url)
         for name, value in query_of(self.base_url):
-            if KEY_LIKE_NAME.search(name) and value:
+            if re.search(KEY_LIKE_NAME, name) and value:
                 url = url.replace(value, HIDDEN)
         return url
 

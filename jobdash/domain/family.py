@@ -25,7 +25,7 @@ _PRESSING = (
 )
 """What the status of a family is, where members differ: the first of these that one of them has."""
 _RANK = {status: place for place, status in enumerate(_PRESSING)}
-_PART = re.compile(r" \(\d+/\d+\)$")
+_PART = r" \(\d+/\d+\)$"
 
 
 class _Chain(NamedTuple):
@@ -150,7 +150,7 @@ def _chains(members: Sequence[JobRow]) -> list[_Chain]:
 
 def family_name(head: JobRow, *, parts: bool) -> str:
     """Return what a family is called: of the parts of a file without the number of the part."""
-    return _PART.sub("", head.name) if parts else head.name
+    return re.sub(_PART, "", head.name) if parts else head.name
 
 
 def whole_families(

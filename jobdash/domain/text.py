@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 from jobdash.domain.emoji import EMOJI_STYLE, connecting, whole_until
 
@@ -103,34 +104,19 @@ def bounded(text: str, limit: int) -> str:
     return raw[:room].decode("utf-8", "ignore") + _CUT
 
 
-_UNSAFE_IN_FILE_NAME = re.compile(r"[^\w.\-]+")
+_UNSAFE_IN_FILE_NAME = r"[^\w.\-]+"
 
 
 def file_name(text: str, limit: int = 80) -> str:
     """Return a harmless file name made from ``text``: no separators, no leading dot, never empty."""
-    flat = _UNSAFE_IN_FILE_NAME.sub("-", clean(text, limit)).strip("-.")
+    flat = re.sub(_UNSAFE_IN_FILE_NAME, "-", clean(text, limit)).strip("-.")
     return flat or "job"
 
 
 HIDDEN = "[secret]"
 """The replacement of a key."""
 _HEADERS = r"x-goog-api-key|api-key|authorization"
-_SECRET_SHAPES = (
-    # sk-…, rk-… and pk-…, also half masked; but not sk-learn, nor the sk-SK of translations: masked,
-    # or as long as no word is, or with a figure in it.
-    re.compile(
-        r"\b(?:sk(?!-(?i:sk)(?![\w*\-]))|rk|pk)"
-        r"-(?=[\w.\-]{0,200}\*|(?=[\w\-]{0,200}\d)[\w\-]{7}|[\w\-]{8})[\w*.\-]{3,}"
-    ),
-    re.compile(r"\bAIza[\w*\-]{3,}"),  # Google API keys
-    re.compile(r"\bya29\.[\w*.\-]{3,}"),  # Google access tokens
-    re.compile(rf"(?i)((?:{_HEADERS})[\"']?\s*[:=]\s*(?:b?[\"'])?+(?:(?:basic|bearer)\s+)?+)[^\s\"',;&]+"),
-    re.compile(
-        r"(?i)(\bbearer\s+)(?=[^\s\"',;]{0,200}(?:[\d*]|\.\w)|[^\s\"',;]{8})[^\s\"',;]{4,}"
-    ),  # not: bearer of
-    re.compile(r"(?i)([?&](?:key|api_key|access_token)=)[^\s&\"'#]+"),
-)
-_SECRET_NAME = re.compile(
+_NAME_OF_A_KEY = (
     r"(?i)(?:api|access|private|secret|auth)[-_ ]?(?:key|token)$|authorization$|secret$|password$|passwd$"
     r"|credentials?$|^token$|(?:refresh|session|bearer|bot|hf|hub|github|gitlab|slack)[-_ ]?token$"
 )
@@ -153,17 +139,39 @@ def redact_known(text: str) -> str:
     return text
 
 
+@cache
+def _secret_shapes() -> tuple[re.Pattern[str], ...]:
+    """Return the patterns of keys; compiled for the first text, as many a command shows none."""
+    return (
+        # sk-…, rk-… and pk-…, also half masked; but not sk-learn, nor the sk-SK of translations: masked,
+        # or as long as no word is, or with a figure in it.
+        re.compile(
+            r"\b(?:sk(?!-(?i:sk)(?![\w*\-]))|rk|pk)"
+            r"-(?=[\w.\-]{0,200}\*|(?=[\w\-]{0,200}\d)[\w\-]{7}|[\w\-]{8})[\w*.\-]{3,}"
+        ),
+        re.compile(r"\bAIza[\w*\-]{3,}"),  # Google API keys
+        re.compile(r"\bya29\.[\w*.\-]{3,}"),  # Google access tokens
+        re.compile(
+            rf"(?i)((?:{_HEADERS})[\"']?\s*[:=]\s*(?:b?[\"'])?+(?:(?:basic|bearer)\s+)?+)[^\s\"',;&]+"
+        ),
+        re.compile(
+            r"(?i)(\bbearer\s+)(?=[^\s\"',;]{0,200}(?:[\d*]|\.\w)|[^\s\"',;]{8})[^\s\"',;]{4,}"
+        ),  # not: bearer of
+        re.compile(r"(?i)([?&](?:key|api_key|access_token)=)[^\s&\"'#]+"),
+    )
+
+
 def redact(text: str) -> str:
     """Return ``text`` without keys: those of this process and whatever is shaped like one."""
     text = redact_known(text)
-    for shape in _SECRET_SHAPES:
+    for shape in _secret_shapes():
         text = shape.sub(_hide, text)
     return text
 
 
 def names_a_secret(name: str) -> bool:
     """Whether what goes by this name (of an option, a header, a field) is likely to be a key."""
-    return _SECRET_NAME.search(name) is not None
+    return re.search(_NAME_OF_A_KEY, name) is not None
 
 
 def is_secret(name: str, value: str) -> bool:

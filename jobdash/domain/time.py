@@ -17,7 +17,7 @@ DAY = 24 * HOUR
 LONGEST = 36_500 * DAY
 """A hundred years; whatever is longer is a slip of the finger."""
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_SPAN = r"(\d+(?:\.\d+)?)([smhdw])"
 
 EARLIEST_MS = -62_135_510_400_000
 """0001-01-02, milliseconds UTC: a zone may be a day behind, and there is no year 0."""
@@ -63,8 +63,8 @@ def parse_span(text: str) -> int:
     text = text.strip().lower()
     if re.fullmatch(r"\d+(\.\d+)?", text):
         text = f"{text}s"
-    if re.fullmatch(f"(?:{_SPAN.pattern})+", text):
-        span = sum(float(number) * _UNITS[unit] for number, unit in _SPAN.findall(text))
+    if re.fullmatch(f"(?:{_SPAN})+", text):
+        span = sum(float(number) * _UNITS[unit] for number, unit in re.findall(_SPAN, text))
         if span > LONGEST:
             raise ValueError(f"{text!r} is too long: at most {LONGEST // DAY}d")
         return int(span)

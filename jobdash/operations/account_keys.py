@@ -25,7 +25,7 @@ _DIGITS = 8
 _LONGEST_NAME = 32
 _SETTINGS_HOLD = 1_000
 """More accounts than any settings have."""
-_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.\-]+")
+_NOT_IN_A_NAME = r"[^A-Za-z0-9_.\-]+"
 
 
 def fingerprint(account: Account, secret: str) -> str | None:
@@ -105,7 +105,7 @@ def _own_name(
 
 def _names(name: str, me: str, number: int) -> Iterator[str]:
     """Yield names for an account of a person, more than the store has accounts and the settings can hold."""
-    user = _NOT_IN_A_NAME.sub("-", me.rpartition("@")[0]).strip("-.") or "other"
+    user = re.sub(_NOT_IN_A_NAME, "-", me.rpartition("@")[0]).strip("-.") or "other"
     for attempt in range(1, number + _SETTINGS_HOLD):
         suffix = f"-{user[:16]}" + ("" if attempt == 1 else f"-{attempt}")
         yield f"{name[: _LONGEST_NAME - len(suffix)]}{suffix}"

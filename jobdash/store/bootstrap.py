@@ -20,7 +20,7 @@ from jobdash.store.schema.current import SCHEMA_FILE, SCHEMA_VERSION, refuse_new
 
 SCRIPT_OPTION = "db= or JOBDASH_DATABASE"
 """How a script names another store."""
-_URL = re.compile(r"([a-z][a-z0-9+:]+):/", re.IGNORECASE)
+_URL = r"(?i)([a-z][a-z0-9+:]+):/"
 """The URL of a database that cannot be used, as it looks once it has been taken for a path."""
 
 Notice = Callable[[str], None]
@@ -103,7 +103,7 @@ def refuse_unusable(path: Path) -> None:
     That is the URL of another database, a name no file can have, too old an SQLite, and a file that
     another user owns or may write (`refuse_foreign`).
     """
-    if scheme := _URL.match(str(path)):
+    if ":/" in str(path) and (scheme := re.match(_URL, str(path))):
         raise StoreError(f"{scheme[1]}://… cannot be used: a store is a file, or in PostgreSQL.")
     try:
         path.exists()
