@@ -24,6 +24,7 @@ EARLIEST_MS = -62_135_510_400_000
 LATEST_MS = 253_402_214_399_999
 """The last millisecond of 9999-12-30 UTC: a zone may be a day ahead, and there is no year 10000."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_WITHOUT_ZONE = _EPOCH.replace(tzinfo=None)
 
 
 def system_clock() -> int:
@@ -45,8 +46,11 @@ def utc_date(ms: int | None) -> datetime | None:
 
 def rfc3339(ms: int | None) -> str | None:
     """Return milliseconds UTC as ``2026-11-05T12:00:00.000Z``; None for what no calendar holds."""
-    moment = utc_date(ms)
-    return None if moment is None else f"{moment.isoformat(timespec='milliseconds')[:-6]}Z"
+    if ms is None or not in_calendar(ms):
+        return None
+    # Without a zone, which takes a third of the time to write: a listing has some five times a job.
+    moment = _EPOCH_WITHOUT_ZONE + timedelta(milliseconds=ms)
+    return f"{moment.isoformat(timespec='milliseconds')}Z"
 
 
 def local_date(ms: int | None) -> datetime | None:
