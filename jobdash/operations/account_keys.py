@@ -52,7 +52,7 @@ def in_store(config: Config, browser: Browser) -> Config:
     An account whose name there belongs to the key of another person has a name of
     its own; without a key here, it is that person's alone.
     """
-    me, known = current_person(), {row.name: row for row in browser.accounts()}
+    known = {row.name: row for row in browser.accounts()}
     resolved = replace(config, secret=browser.secret())
     taken = {account.name for account in config.accounts} | {LOCAL, *config.unusable_words}
     found: list[Account] = []
@@ -60,47 +60,47 @@ def in_store(config: Config, browser: Browser) -> Config:
     keyless: dict[str, str] = {}
     for account in config.accounts:
         row = known.get(account.name)
-        if row is None or not _is_anothers(row, me):
+        if row is None or not _is_anothers(row):
             found.append(account)
         elif account.api_key is None:
             keyless[account.name] = f"; {account.key_env} is not set here"
         elif fingerprint(account, resolved.secret) == row.fingerprint:
             found.append(account)
         else:
-            name = _own_name(account, known, resolved.secret, me, taken)
+            name = _own_name(account, known, resolved.secret, taken)
             taken.add(name)
             renamed[account.name] = name
             found.append(replace(account, name=name))
     resolved = replace(resolved, accounts=tuple(found))
-    others = tuple(_others(known.values(), resolved, me, browser.now, keyless))
+    others = tuple(_others(known.values(), resolved, browser.now, keyless))
     return _renamed(replace(resolved, others=others), renamed)
 
 
 def with_others(config: Config, rows: Iterable[AccountHealth], now: int) -> Config:
     """Return settings that know whose the accounts in the store are by now: the same where nothing is new."""
     keyless = {other.name: other.remark for other in config.others}
-    others = tuple(_others(rows, config, current_person(), now, keyless))
+    others = tuple(_others(rows, config, now, keyless))
     return config if others == config.others else replace(config, others=others)
 
 
-def _is_anothers(row: AccountHealth, me: str) -> bool:
+def _is_anothers(row: AccountHealth) -> bool:
     """Whether a name in the store belongs to the key of another person."""
-    return row.fingerprint is not None and row.polled_by not in {None, me}
+    return row.fingerprint is not None and row.polled_by not in {None, current_person()}
 
 
 def _own_name(
-    account: Account, known: Mapping[str, AccountHealth], secret: str, me: str, taken: Collection[str]
+    account: Account, known: Mapping[str, AccountHealth], secret: str, taken: Collection[str]
 ) -> str:
     """Return the name of an account whose own name belongs to another key: ``work-ann``.
 
     That which its key has in the store, else the first that is free, or this person's.
     """
-    names = [name for name in _names(account.name, me, len(known)) if name not in taken]
+    names = [name for name in _names(account.name, current_person(), len(known)) if name not in taken]
     mark = fingerprint(account, secret)
     for name in names:
         if name in known and known[name].fingerprint == mark:
             return name
-    return next(name for name in names if name not in known or not _is_anothers(known[name], me))
+    return next(name for name in names if name not in known or not _is_anothers(known[name]))
 
 
 def _names(name: str, me: str, number: int) -> Iterator[str]:
@@ -112,11 +112,11 @@ def _names(name: str, me: str, number: int) -> Iterator[str]:
 
 
 def _others(
-    rows: Iterable[AccountHealth], config: Config, me: str, now: int, remarks: Mapping[str, str]
+    rows: Iterable[AccountHealth], config: Config, now: int, remarks: Mapping[str, str]
 ) -> Iterator[OtherAccount]:
     own = {account.name for account in config.accounts}
     for row in rows:
-        if row.name not in own and _is_anothers(row, me):
+        if row.name not in own and _is_anothers(row):
             alive = _is_alive(row, now)
             yield OtherAccount(row.name, row.polled_by or "", alive, remarks.get(row.name, ""))
 
@@ -130,8 +130,8 @@ def others_alive(browser: Browser) -> frozenset[str]:
 
     A job that one of them found is theirs, though another key of the same organization lists it, too.
     """
-    me, now = current_person(), browser.now
-    return frozenset(row.name for row in browser.accounts() if _is_anothers(row, me) and _is_alive(row, now))
+    now = browser.now
+    return frozenset(row.name for row in browser.accounts() if _is_anothers(row) and _is_alive(row, now))
 
 
 def _renamed(config: Config, renamed: Mapping[str, str]) -> Config:

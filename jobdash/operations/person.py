@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,8 @@ if TYPE_CHECKING:
 
 def current_user() -> str:
     """Return the name of the user who runs this process."""
+    import getpass  # a store without keys asks for nobody
+
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container without a name for its user
