@@ -197,8 +197,7 @@ BATCH = "batch"
 """Among the roles of files: the batch itself, where the provider can delete it."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobDetails:
+class JobDetails(NamedTuple):
     """Everything known of one job."""
 
     row: JobRow

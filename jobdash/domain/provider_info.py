@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from jobdash.domain.account import Account
@@ -41,8 +43,7 @@ class Capabilities:
     number of requests, if one batch alone has these."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
+class Profile(NamedTuple):
     """A server that speaks a provider's API: what it does in another way than that provider.
 
     The defaults are those of a server without an entry.
@@ -72,7 +73,7 @@ class Profile:
     max_bytes: int | None = None
     file_expiry: tuple[int, int] | None = None
     """The shortest and longest time for which a file can be kept, in milliseconds; None: it cannot be set."""
-    differs: Mapping[str, bool] = field(default_factory=dict)
+    differs: Mapping[str, bool] = MappingProxyType({})
     """`Capabilities` that are not its provider's."""
     usage_cost: str = ""
     """As `ProviderInfo.usage_cost`."""

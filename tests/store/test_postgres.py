@@ -440,7 +440,7 @@ def facts(reader: Reader) -> list[object]:
     ids = range(1, 60)
     # A server returns rows in any order.
     rows = [replace(row, revision=0) for _, row in sorted(reader.rows(ids).items())]
-    jobs = [replace(job, row=replace(job.row, revision=0)) for _, job in sorted(reader.jobs(ids).items())]
+    jobs = [job._replace(row=replace(job.row, revision=0)) for _, job in sorted(reader.jobs(ids).items())]
     items = [list(reader.iter_items(row.id)) for row in rows]
     return [rows, jobs, items, reader.events(), reader.counts().by_account, reader.accounts()]
 
