@@ -42,7 +42,8 @@ async def collect_merged(row: JobRow, request: FetchRequest) -> FetchedResults:
     members = [member.row for member in everyone if not answers_lost(member)]
     running = [member for member in members if may_be_answered(member)]
     if running and not request.partial:
-        return FetchedResults(row, ActionResult.FAILED, f"{running[0].public_id} of it is not finished")
+        reason = f"{running[0].public_id}, one of its batches, is not finished"
+        return FetchedResults(row, ActionResult.FAILED, reason)
     collected = [
         await collect(member, replace(request, merged=False))
         for member in members

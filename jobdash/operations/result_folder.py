@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -36,6 +37,8 @@ _PARTS = frozenset(f"{name}{PART}" for name in (*NAMES, MANIFEST, INPUT))
 _NAME_LENGTH = 48
 """Characters of a job's name in a folder's: four bytes each, they still leave room for the rest."""
 _READ = 1024 * 1024
+_PATIENCE_SECONDS = 20.0
+_RETRY_SECONDS = 0.05
 
 
 class FolderRefused(JobdashError):
@@ -84,14 +87,14 @@ class ResultFolder:
         return self.path / f"{name}{PART}"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Make the folder and hold it against other processes; what is left in it half written is deleted.
+    def locked(self, patience: float = _PATIENCE_SECONDS) -> Iterator[None]:
+        """Make the folder and hold it against other fetches; what is left in it half written is deleted.
 
-        Raises FolderRefused when another process holds it, or it has files of something else; OSError when it
-        cannot be made. A folder that was made and stays empty is removed.
+        Blocks while another one holds it. Raises FolderRefused when that takes longer than ``patience``
+        seconds, or the folder has files of something else; OSError when it cannot be made. A folder that was
+        made and stays empty is removed.
         """
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = self._lock()
+        descriptor = self._lock(time.monotonic() + patience)
         try:
             self._check_owner()
             try:
@@ -112,11 +115,24 @@ class ResultFolder:
             with suppress(OSError):
                 self.path.rmdir()
 
-    def _lock(self) -> int:
+    def _lock(self, deadline: float) -> int:
+        while True:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = self._try_lock()
+            if descriptor is not None:
+                return descriptor
+            if time.monotonic() >= deadline:
+                raise FolderRefused(f"another jobdash is fetching into {self.path}")
+            time.sleep(_RETRY_SECONDS)
+
+    def _try_lock(self) -> int | None:
+        """Return the locked descriptor of the folder; None while another fetch holds it."""
         import fcntl
 
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:  # its holder has just removed it, as nothing was in it
+            return None
         except OSError as error:
             if error.errno in {errno.ELOOP, errno.ENOTDIR}:
                 raise FolderRefused(f"{self.path} is no folder of its own: choose another one") from None
@@ -125,14 +141,14 @@ class ResultFolder:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise FolderRefused(f"another jobdash is fetching into {self.path}") from None
+            return None
         except OSError:
             os.close(descriptor)
             raise
-        if not self._is_here(descriptor):  # its last holder found it empty, and removed it
-            os.close(descriptor)
-            raise FolderRefused(f"another jobdash was fetching into {self.path}: try again")
-        return descriptor
+        if self._is_here(descriptor):
+            return descriptor
+        os.close(descriptor)  # its last holder found it empty, and removed it
+        return None
 
     def _is_here(self, descriptor: int) -> bool:
         try:
@@ -249,7 +265,7 @@ class ResultFolder:
         """
         if not self.path.is_dir():
             return 0
-        with self.locked():
+        with self.locked(patience=0):
             there = [file for name in (*NAMES, MANIFEST) if (file := self.file(name)).exists()]
             for file in there:
                 file.unlink()

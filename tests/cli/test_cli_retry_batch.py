@@ -61,6 +61,21 @@ def test_a_merged_family_goes_into_a_pipe(cli: Cli) -> None:
     assert [json.loads(line)["outcome"] for line in ran.out.splitlines()] == ["ok"] * 6
 
 
+def test_two_processes_may_fetch_one_merged_family_at_once(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(total=40, failures=(BatchFailure(4),))
+    cli("sync", "--account", "openai")
+    cli.emulator.openai.plan = BatchPlan(timing=Timing(validating=1.0, running=10.0))
+    cli("retry", batch, "--yes")
+    _finish(cli)
+    out = tmp_path / "out"
+    both = [cli.start("fetch", batch, "--merged", "--out", str(out), "--json") for _ in range(2)]
+    told = [(process.communicate(timeout=60)[0], process.returncode) for process in both]
+    assert [code for _, code in told] == [0, 0], told
+    (folder,) = out.glob("*-merged")
+    outcomes = [json.loads(line)["outcome"] for line in (folder / "results.jsonl").read_text().splitlines()]
+    assert outcomes == ["ok"] * 40
+
+
 def test_answers_that_were_cut_off_are_sent_again_on_request(cli: Cli) -> None:
     batch = cli.add_finished(total=10, cut_off=4)
     cli("sync", "--account", "openai")
