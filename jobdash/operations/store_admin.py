@@ -19,9 +19,13 @@ __all__ = [
 class StoreChange(Enum):
     """What was done to a store."""
 
-    MADE = "Made"
-    UPGRADED = "Upgraded"
-    NONE = "There is"
+    MADE = "Made a store at {}"
+    UPGRADED = "Upgraded a store at {}"
+    NONE = "The store at {} is there already, and up to date"
+
+    def sentence(self, location: StoreLocation) -> str:
+        """Return the sentence that tells it of the store at a place."""
+        return self.value.format(location)
 
 
 def make_store(location: StoreLocation) -> StoreChange:

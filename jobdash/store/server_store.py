@@ -46,7 +46,15 @@ def _refuse_older(location: PostgresLocation, version: str) -> None:
 
 
 def upgrade(location: PostgresLocation) -> bool:
-    """Bring a store to the newest schema; return False when it has it. Raises `StoreError`."""
+    """Bring a store to the newest schema; return False when it has it. Raises `StoreError`.
+
+    That it has it, a role learns that may only read, and nobody who writes is waited for.
+    """
+    with closing(postgres.connect_reader(location)) as connection:
+        (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    refuse_newer(location, version)
+    if version == SCHEMA_VERSION:
+        return False
     from jobdash.store.schema.migrate import upgrade_on_server
 
     return upgrade_on_server(location)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import postgres_kit
+import psycopg
 import pytest
 from cli_kit import Cli
 
@@ -119,7 +120,26 @@ def test_an_older_store_on_a_server_is_upgraded_when_a_person_says_so(cli: Cli) 
         assert cli("list", "--db", address).code == 0
         again = cli.json("store", "upgrade", address)
         assert again == {"store": str(location), "made": False, "upgraded": False}
-        assert cli("store", "init", address).out == f"There is a store at {location}\n"
+        told = f"The store at {location} is there already, and up to date\n"
+        assert cli("store", "upgrade", address).out == told
+        assert cli("store", "init", address).out == told
+
+
+@pytest.mark.postgres
+def test_a_role_that_may_only_read_is_told_that_the_store_is_there(cli: Cli) -> None:
+    with postgres_kit.database("cli_reader") as address:
+        cli("store", "init", address)
+        with (
+            closing(psycopg.connect(address, autocommit=True)) as connection,
+            suppress(psycopg.errors.DuplicateObject),
+        ):
+            connection.execute("CREATE ROLE viewer LOGIN")
+        assert cli("store", "grant", "viewer", "--read-only", "--db", address).code == 0
+        seen = address.replace("postgres@", "viewer@")
+        for command in ("init", "upgrade"):
+            ran = cli("store", command, seen)
+            assert (ran.code, ran.err) == (0, "")
+            assert "is there already, and up to date" in ran.out
 
 
 def test_an_older_store_is_upgraded_by_init_as_well(cli: Cli, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def _report(context: CliContext, where: StoreLocation, change: StoreChange) -> i
         made, upgraded = change is StoreChange.MADE, change is StoreChange.UPGRADED
         document({"store": str(where), "made": made, "upgraded": upgraded})
     else:
-        print_text(f"{change.value} a store at {where}")
+        print_text(change.sentence(where))
     return 0
 
 
