@@ -110,7 +110,7 @@ def _kind(status: int, body: _ErrorBody) -> type[ProviderError]:
     return InvalidRequest if 400 <= status < 500 else BadResponse
 
 
-def answered_error(value: object, status: int = 200) -> BadResponse | None:
+def answered_error(value: object) -> BadResponse | None:
     """Return the error that an answer inside 2xx holds in the place of what was asked for.
 
     None for an answer with any content of its own: a batch may well list its errors.
@@ -119,7 +119,7 @@ def answered_error(value: object, status: int = 200) -> BadResponse | None:
     error = any(fields.get(name) for name in ("error", "errors", "detail")) and not fields.keys() & _CONTENT
     if not (error or fields.get("object") == "error"):
         return None
-    return _unexpected("the provider answered an error", value, status)
+    return _unexpected("the provider answered an error", value, 200)
 
 
 def not_expected(what: str, value: object) -> BadResponse:

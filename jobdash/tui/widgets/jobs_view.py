@@ -103,7 +103,7 @@ class JobsView(Vertical):
 
     def action_toggle_cost(self) -> None:
         """Show the column COST, or no longer."""
-        self.table.toggle_column("cost")
+        self.table.toggle_costs()
 
     def action_tab(self, number: int) -> None:
         """Turn to a tab."""
