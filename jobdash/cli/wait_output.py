@@ -20,7 +20,7 @@ from jobdash.operations.auto_fetch import EndedBatches
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.sync import SyncReport
-from jobdash.operations.wait import WaitProgress, WaitResult, look_until, wait_until
+from jobdash.operations.wait import WaitProgress, WaitResult, poll_until, wait_until
 
 
 def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -> int:
@@ -68,7 +68,7 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
 async def _wait(context: CliContext, waiting: WaitProgress, stop: CancelToken) -> WaitResult:
     """Ask, notify and fetch meanwhile, where the store can be written; else read what others write."""
     if context.opened.read_only is not None:
-        return await look_until(waiting, context.opened.browser, stop)
+        return await poll_until(waiting, context.opened.browser, stop)
     async with open_session(context, stop) as session:
         async with notifications(context, session.work.store):
             waited = await wait_until(waiting, session.syncs)

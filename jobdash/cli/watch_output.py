@@ -31,7 +31,7 @@ def watch(context: CliContext, *, once: bool) -> int:
     """Watch until SIGTERM or Ctrl-C, or poll once; return the exit code."""
     if not context.config.accounts and context.config.notify is None:
         raise ConfigError(no_account(context.config))
-    return _Watching(context).look_once() if once else _Watching(context).watch()
+    return _Watching(context).poll_once() if once else _Watching(context).watch()
 
 
 class _Watching:
@@ -54,7 +54,7 @@ class _Watching:
         stopped = run_stoppable(work)
         return INTERRUPTED if stopped and not self._terminated else 0
 
-    def look_once(self) -> int:
+    def poll_once(self) -> int:
         async def work(stop: CancelToken) -> list[SyncReport]:
             async with open_session(self._context, stop) as session:
                 made, browser = self._made(session.work.store), self._context.opened.browser

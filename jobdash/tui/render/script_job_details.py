@@ -164,8 +164,8 @@ def error_lines(row: JobRow, errors: ItemErrors, width: int) -> list[TextLine]:
 
 
 def _not_all(errors: ItemErrors, failed: int) -> str:
-    if errors.looked_at < failed:
-        return f"Of {failed:,} failed items the first {errors.looked_at:,}:"
+    if errors.examined < failed:
+        return f"Of {failed:,} failed items the first {errors.examined:,}:"
     return f"The {len(errors.groups):,} most frequent errors:"
 
 
