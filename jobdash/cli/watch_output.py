@@ -12,7 +12,7 @@ from jobdash.cli.context import FAILED, INTERRUPTED, CliContext, no_account
 from jobdash.cli.event_loop import run_stoppable
 from jobdash.cli.fetch_output import print_fetched
 from jobdash.cli.job_json import job_json
-from jobdash.cli.job_line import known_done, short_name, status_tone, status_word
+from jobdash.cli.job_line import known_done, short_name, status_style, status_word
 from jobdash.cli.notifications import notifier_of
 from jobdash.cli.output import Style, as_json, print_error, print_text
 from jobdash.cli.session import open_session
@@ -107,7 +107,7 @@ class _Watching:
         failed = f"{row.failed:,} failed" if row.failed else ""
         counts = ", ".join(filter(None, (known_done(row), failed)))
         words = (row.public_id, f"{short_name(row)} ({row.account})", status_word(row), counts)
-        print_text("  ".join(filter(None, words)), status_tone(row))
+        print_text("  ".join(filter(None, words)), status_style(row))
         sys.stdout.flush()
 
     def _synced(self, report: SyncReport) -> None:
