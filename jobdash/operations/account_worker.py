@@ -34,7 +34,7 @@ from jobdash.store.writer import Writer
 T = TypeVar("T")
 _RECHECK_S = 5.0
 """The longest sleep between two checks of whose turn it is to poll: F5 may be pressed in another process."""
-ATTENDED_MS = MINUTE
+ACTIVE_MS = MINUTE
 """While a person presses keys, an account is asked at least so often: batches are made elsewhere, too."""
 
 
@@ -74,7 +74,7 @@ class AccountWorker:
         self._main: asyncio.Task[Any] | None = None
         self._wake = asyncio.Event()
         self._stopped = False
-        self._attended_at: int | None = None
+        self._active_at: int | None = None
         """When a person last pressed a key, milliseconds UTC."""
         self._rests_until = 0
 
@@ -238,19 +238,19 @@ class AccountWorker:
         planned = min(health.next_poll_at for health in known)
         if planned == 0 or planned - now > self._poller.longest_ms:
             return 0.0, False
-        due = min(planned, self._attended_due(own, now))
+        due = min(planned, self._active_due(own, now))
         if due < planned and 0 < (own.claimed_until or 0) - now <= self._poller.longest_ms:
             due = planned  # another process is at it
         due = max(due, min(self._rests_until, now + self._config.sync.fastest_ms))
         return (due - now) / 1000, due < planned
 
-    def _attended_due(self, health: AccountHealth, now: int) -> int:
+    def _active_due(self, health: AccountHealth, now: int) -> int:
         """Return when the account is due while keys are pressed; never, where none are."""
-        attended, asked_at = self._attended_at, health.asked_at
+        active_at, asked_at = self._active_at, health.asked_at
         never = now + self._poller.longest_ms
-        if attended is None or now - attended >= ATTENDED_MS or health.error is not None:
+        if active_at is None or now - active_at >= ACTIVE_MS or health.error is not None:
             return never
-        often = max(ATTENDED_MS - round(_RECHECK_S * 1000), self._config.sync.fastest_ms)
+        often = max(ACTIVE_MS - round(_RECHECK_S * 1000), self._config.sync.fastest_ms)
         return never if asked_at is None else asked_at + often
 
     def _seen(self, batches: int) -> None:
@@ -265,12 +265,12 @@ class AccountWorker:
             self._close()
         self._call_soon(lambda: self._main.cancel() if self._main else None)
 
-    def attended(self) -> None:
-        """A person presses keys here."""
-        self._attended_at = self._clock()
+    def record_activity(self) -> None:
+        """Note that a person has pressed a key: the account is polled more often for a while."""
+        self._active_at = self._clock()
 
     def wake(self) -> None:
-        """Look at once whether it is time to poll."""
+        """Check at once whether it is time to poll."""
         self._call_soon(self._wake.set)
 
     def _call_soon(self, call: Callable[[], object]) -> None:

@@ -228,7 +228,7 @@ class JobsView(Vertical):
         symbols, table, model = self.context.symbols, self.table, self.model
         sort = model.sort
         self._tabs.put(
-            header_footer.tab_spans(model.counts, model.scope.tab, model.news, self._width, symbols)
+            header_footer.tab_spans(model.counts, model.scope.tab, model.unseen, self._width, symbols)
         )
         self._header.put(header_footer.header_spans(table.plan, sort, symbols))
         order = header_footer.sort_spans(table.plan, sort, table.moved, symbols)
