@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -30,8 +31,11 @@ BLOCK = re.compile(r"(?<=<!-- commands -->\n).*?(?=<!-- /commands -->)", re.DOTA
 COLUMNS = re.compile(r"(?<=`\[ui\] columns` takes any of )[^(]+(?= \()")
 PROVIDERS = re.compile(r"(?<=<!-- providers -->\n).*?(?=<!-- /providers -->)", re.DOTALL)
 PROFILES = re.compile(r"(?<=<!-- profiles -->\n).*?(?=<!-- /profiles -->)", re.DOTALL)
-FIELDS = re.compile(r"(?<=\nFields: ).+(?=\.\n)")
+FIELDS = re.compile(r"(?<=\n)Fields: [^.]+\.(?=\n)")
 WIDTH = 100
+"""Characters in a line of help."""
+README_WIDTH = 126
+"""Characters in a line of prose."""
 
 
 def help_text(name: str) -> str:
@@ -159,10 +163,15 @@ def differences(profile: Profile) -> Iterator[str]:
         yield profile.remark
 
 
+def fields() -> str:
+    """Return the sentence that lists the fields of filters, in lines as long as those around it."""
+    return textwrap.fill(f"Fields: {', '.join(filter_language.FIELDS)}.", README_WIDTH)
+
+
 PARTS = (
     (BLOCK, reference),
     (COLUMNS, columns),
-    (FIELDS, lambda: ", ".join(filter_language.FIELDS)),
+    (FIELDS, fields),
     (PROVIDERS, providers),
     (PROFILES, profiles),
 )
