@@ -11,6 +11,7 @@ from jobdash.cli.event_loop import run
 from jobdash.cli.job_line import short_name, status_word
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.session import open_session
+from jobdash.config.accounts import UnusableAccount
 from jobdash.domain.backends.provider_batch import other_server
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LATE_CANCEL
@@ -78,10 +79,14 @@ def failure_words(context: CliContext, report: SyncReport) -> str:
     return f"{words}. Set {account.key_env}." if wrong_key else words
 
 
-def show_reports(context: CliContext, reports: Collection[SyncReport]) -> None:
-    """Print what syncs found, a line an account and a line for each thing a person should know."""
+def show_reports(context: CliContext, reports: Collection[SyncReport], *, unusable: bool) -> None:
+    """Print what syncs found, a line an account and a line for each thing a person should know.
+
+    ``unusable`` lists the accounts with a mistake in the document as well; on stderr they are said anyway.
+    """
     if context.as_json:
-        document({"accounts": [_as_json(report) for report in reports]})
+        wrong = [_not_asked(each) for each in context.config.unusable] if unusable else []
+        document({"accounts": [*map(_as_json, reports), *wrong]})
         return
     for report in reports:
         counts = f"{report.seen:,} seen · {report.new:,} new · {report.changed:,} changed"
@@ -140,3 +145,10 @@ def _as_json(report: SyncReport) -> dict[str, Any]:
         "error": None if report.error is None else str(report.error),
         "next_poll_at": rfc3339(report.next_poll_at),
     }
+
+
+def _not_asked(account: UnusableAccount) -> dict[str, Any]:
+    """Return the entry of an account with a mistake, with the fields of one that was asked."""
+    lists = ("finished", "gone", "not_asked", "elsewhere", "sent", "removed")
+    counts: dict[str, Any] = {"account": account.name, "seen": 0, "new": 0, "changed": 0}
+    return counts | {name: [] for name in lists} | {"error": account.reason, "next_poll_at": None}

@@ -97,6 +97,17 @@ def test_an_account_whose_provider_is_not_installed_is_shown_with_the_reason(cli
     ]
 
 
+def test_a_sync_as_json_lists_the_accounts_with_a_mistake_too(cli: Cli) -> None:
+    cli.config.write_text(cli.config.read_text() + UNUSABLE)
+    synced = cli("sync", "--json")
+    accounts = {each["account"]: each for each in synced.json["accounts"]}
+    assert synced.code == 1
+    assert accounts["elsewhere"]["error"] == SENTENCE.partition(": ")[2]
+    assert accounts["elsewhere"].keys() == accounts["openai"].keys()
+    (asked,) = cli.json("sync", "--account", "openai")["accounts"]
+    assert asked["account"] == "openai"
+
+
 def test_a_command_that_names_an_account_without_a_provider_ends_with_the_reason(
     cli: Cli, batch_file: Path
 ) -> None:

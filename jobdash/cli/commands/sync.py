@@ -27,5 +27,5 @@ def command(context: CliContext, accounts: tuple[str, ...], full: bool) -> int:
         print_error("local: scripts write to the store themselves, no provider has to be asked")
     names = [account.name for account in wanted] if accounts else None
     reports = ask(context, names, full=full, send=True) if wanted else []
-    show_reports(context, reports)
+    show_reports(context, reports, unusable=not accounts)
     return failures(context, reports) or (FAILED if context.config.unusable and not accounts else 0)
