@@ -80,7 +80,7 @@ class ItemErrors:
     """The errors of a job, grouped, the most frequent first."""
 
     groups: tuple[ItemErrorGroup, ...]
-    examined: int
+    looked_at: int
     """How many failed items were looked at."""
     complete: bool
     """Whether these were all of them."""

@@ -93,7 +93,7 @@ class Family:
         """Return what is left of it, counted in its results where all of them are here."""
         files = self.here()
         away = [member for member, each in zip(self.members, files, strict=True) if each is None]
-        may_lack_results = {member.row.id for member in away if self.may_lack_results(member)}
+        unpromised = {member.row.id for member in away if self.unpromised(member)}
         lost = {member.row.id for member in away if answers_lost(member)}
         to_fetch = sum(member.row.remote_id is not None and member.row.id not in lost for member in away)
         counted: Remainder | None = None
@@ -102,7 +102,7 @@ class Family:
                 counted = self._counted([each for each in files if each is not None])
             except NotIndexed:
                 counted = None  # an error when it is carried out
-        without = lost | may_lack_results
+        without = lost | unpromised
         rows = [member.row for member in self.members]
         last = self.last.row.id
         if any(row.id in without for row in rows if row.id != last):
@@ -112,12 +112,12 @@ class Family:
         return replace(
             found,
             to_fetch=to_fetch,
-            at_most=bool(may_lack_results - lost),
+            at_most=bool(unpromised - lost),
             blocked=self.blocked(),
             no_input=self.no_input(),
         )
 
-    def may_lack_results(self, member: JobDetails) -> bool:
+    def unpromised(self, member: JobDetails) -> bool:
         """Whether a member has ended and its provider may not have its results: all of it may be to send."""
         row, info = member.row, self.info
         if row.collected is not None or row.remote_status not in TERMINAL:

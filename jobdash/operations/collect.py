@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,10 @@ from jobdash.operations.account_session import GetBatch
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.cancel import error_text
 from jobdash.operations.context import AccountClient
-from jobdash.operations.downloads import DownloadInput, DownloadResults, ResultRoles
+from jobdash.operations.downloads import DownloadInput
 from jobdash.operations.input_copies import input_copy
-from jobdash.operations.private_files import new_private_file
 from jobdash.operations.providers import provider_at
+from jobdash.operations.result_download import ResultDownload
 from jobdash.operations.result_folder import (
     FORMATS,
     INPUT,
@@ -36,14 +36,14 @@ from jobdash.operations.result_folder import (
     ResultFolder,
     folder_of,
     kept_folder,
-    synced_facts,
 )
 from jobdash.operations.result_formats import convert_results
-from jobdash.operations.result_join import BUFFER, JoinedResults, RawFile, join_results
+from jobdash.operations.result_join import JoinedResults
 from jobdash.providers.registry import load_object
 from jobdash.store.writer import Writer
 
-DELETED = "results were deleted at the provider (404)"
+_Requests = tuple[Path | None, str | None]
+"""An input file, and where it is from; None where it cannot be had."""
 
 
 async def collect(row: JobRow, request: FetchRequest) -> FetchedResults:
@@ -85,8 +85,9 @@ class _Collection:
         self._info = info
         self._folder = folder
         self._note = ""
-        self._downloaded = 0
+        self._received = {"results": 0, "requests": 0}
         self._lacks = 0
+        self._download = self._new_download()
 
     async def run(self) -> FetchedResults:
         if not self._request.record and (kept := await asyncio.to_thread(self._kept)) is not None:
@@ -100,6 +101,7 @@ class _Collection:
                 return await self._already_here(manifest, counts)
             return await self._collect()
         finally:
+            self._download.close()
             await asyncio.to_thread(lock.__exit__, None, None, None)
 
     def _here(self) -> tuple[dict[str, Any] | None, ResultCounts | None]:
@@ -121,7 +123,7 @@ class _Collection:
         if name is not None and name not in manifest["files"]:
             made = name
             await asyncio.to_thread(self._convert, self._folder.file(RESULTS))
-            files = manifest["files"] | await asyncio.to_thread(self._synced, [name])
+            files = manifest["files"] | await asyncio.to_thread(self._download.synced, [name])
             await asyncio.to_thread(self._folder.publish, [name], manifest | {"files": files})
         if self._request.record and self._row.collected is None:
             await self._record(counts)
@@ -133,49 +135,69 @@ class _Collection:
         details = await asyncio.to_thread(self._details)
         caller = self._request.work.caller(self._row)
         remote = await self._remote(details, caller)
-        raw = await self._download_results(remote, caller)
-        if not raw and (counted := self._promised(remote)):
+        if "output" not in remote.files:  # there may be no results, for which requests would be needed
+            return await self._collected(details, remote, caller)
+        early = asyncio.create_task(self._requests(details, remote, caller))
+        try:
+            return await self._collected(details, remote, caller, early)
+        finally:
+            early.cancel()
+            await asyncio.gather(early, return_exceptions=True)
+
+    async def _collected(
+        self,
+        details: JobDetails,
+        remote: RemoteJob,
+        caller: AccountClient,
+        early: asyncio.Task[_Requests] | None = None,
+    ) -> FetchedResults:
+        """Download the results, join them with the requests, which ``early`` brings, and name the files."""
+        roles = await self._downloaded(remote, caller)
+        if not roles and (counted := self._promised(remote)):
             # Taken for "no results", all its requests would be sent, and paid, again.
-            raw = await self._download_results(remote, caller)
-            if not raw:
+            roles = await self._downloaded(remote, caller)
+            if not roles:
                 raise _none_sent(counted)
-        if not raw:
+        if not roles:
             return FetchedResults(
                 self._row, ActionResult.SKIPPED, self._nothing(remote), refused=remote.status not in TERMINAL
             )
-        requests, source = await self._requests(details, remote, caller)
-        joined, files = await self._joined(raw, requests)
+        requests, source = await (early or self._requests(details, remote, caller))
+        joined, files = await self._joined(roles, requests)
         if source == "provider" and self._is_short(joined.counts):
             requests, source = await self._requests(details, remote, caller)
-            joined, files = await self._joined(raw, requests)
+            joined, files = await self._joined(roles, requests)
             if self._is_short(joined.counts):
                 requests, source = None, None
-                joined, files = await self._joined(raw, requests)
+                joined, files = await self._joined(roles, requests)
         if self._lacking(remote, joined.counts):
             joined, files = await self._joined_again(remote, caller, requests, joined, files)
         manifest = self._manifest(remote, joined, source)
         if self._request.format in FORMATS:
             async with self._request.joins:
                 await asyncio.to_thread(self._convert, self._folder.part(RESULTS))
-        await asyncio.to_thread(self._publish, manifest, files, known=requests is not None)
+        await asyncio.to_thread(self._publish, manifest, files)
         if self._request.record and manifest["complete"]:
             await self._record(joined.counts)
-        words = [outcome_counts(joined.counts), odd_keys(joined.counts), self._note]
+        words = [outcome_counts(joined.counts), odd_keys(joined.counts), self._download.note, self._note]
         if remote.status is not Status.COMPLETED:
             words.append(f"partial: {LABELS[remote.status]}")
         return self._done(joined.counts, ActionResult.DONE, ", ".join(filter(None, words)))
 
     async def _joined(
-        self, raw: Sequence[RawFile], requests: Path | None
+        self, roles: Sequence[str], requests: Path | None
     ) -> tuple[JoinedResults, dict[str, Any]]:
-        """Join what was downloaded, while the disk writes it; return the facts of its files, too."""
-        files = asyncio.create_task(asyncio.to_thread(self._synced, [RAW[each.role] for each in raw]))
+        """Join what was downloaded, while the disk writes it; return the facts of all files, too."""
+        files = asyncio.create_task(asyncio.to_thread(self._download.synced, [RAW[role] for role in roles]))
         try:
             async with self._request.joins:
-                joined = await asyncio.to_thread(self._join, raw, requests)
+                key_field, total = self._info.request_fields[0], self._row.total
+                joined = await asyncio.to_thread(self._download.join, requests, key_field, total)
+            made = [RESULTS] if requests is None else [RESULTS, MISSING]
+            facts = await asyncio.to_thread(self._download.synced, made)
         finally:
-            facts = await files
-        return joined, facts
+            downloaded = await files
+        return joined, downloaded | facts
 
     def _is_short(self, counts: ResultCounts) -> bool:
         """Whether an input file lacks requests that have answers, which would be in no results."""
@@ -210,10 +232,10 @@ class _Collection:
 
         Answers that were only not sent must not be taken for missing: they would be sent, and paid, again.
         """
-        raw = await self._download_results(remote, caller)
-        joined, again = await self._joined(raw, requests)
+        roles = await self._downloaded(remote, caller)
+        joined, again = await self._joined(roles, requests)
         lacking = self._lacking(remote, joined.counts)
-        if lacking and self._promised(remote) and all(each.role != "output" for each in raw):
+        if lacking and self._promised(remote) and "output" not in roles:
             raise _none_sent(self._counted(remote))
         if lacking and again != files:
             other = self._lacking(remote, first.counts)
@@ -259,34 +281,21 @@ class _Collection:
         except NotFound:
             raise JobdashError("the provider keeps it no more (404)") from None
 
-    async def _download_results(self, remote: RemoteJob, caller: AccountClient) -> list[RawFile]:
-        """Download the output and the error file; return those that hold something."""
-        stop = self._request.work.stop
-        found: list[RawFile] = []
-        for role in await caller.call(ResultRoles(remote), stop=stop):
-            target = self._folder.part(RAW[role])
-            ask = DownloadResults(remote, target, stop, self._progress, role=role)
-            try:
-                size = await caller.call(ask, stop=stop)
-            except NotFound:
-                if await asyncio.to_thread(self._folder.take_earlier, RAW[role]):
-                    found.append(RawFile(role, target))
-                    continue
-                if role == "output":
-                    raise JobdashError(DELETED) from None
-                self._note = "its error file was deleted at the provider"
-                continue
-            self._downloaded += size
-            if size:
-                found.append(RawFile(role, target))
-        return found
+    def _new_download(self) -> ResultDownload:
+        read = load_object(self._info.result_reader)
+        return ResultDownload(self._folder, read, partial(self._progress, "results"))
 
-    def _progress(self, size: int) -> None:
-        self._request.on_progress(self._row, self._downloaded + size)
+    async def _downloaded(self, remote: RemoteJob, caller: AccountClient) -> list[str]:
+        """Download the results; return the roles of the files that hold something."""
+        self._download.close()
+        self._download = self._new_download()
+        return await self._download.run(remote, caller, self._request.work.stop)
 
-    async def _requests(
-        self, details: JobDetails, remote: RemoteJob, caller: AccountClient
-    ) -> tuple[Path | None, str | None]:
+    def _progress(self, what: str, size: int) -> None:
+        self._received[what] = size
+        self._request.on_progress(self._row, sum(self._received.values()))
+
+    async def _requests(self, details: JobDetails, remote: RemoteJob, caller: AccountClient) -> _Requests:
         """Return the input file, and where it is from; None where it cannot be had."""
         if details.submit_key is not None:
             copy = input_copy(self._request.work.store.path, details.submit_key)
@@ -296,41 +305,21 @@ class _Collection:
             return None, None
         stop, target = self._request.work.stop, self._folder.part(INPUT)
         try:
-            await caller.call(DownloadInput(remote, target, stop, self._progress), stop=stop)
+            await caller.call(
+                DownloadInput(remote, target, stop, partial(self._progress, "requests")), stop=stop
+            )
         except (NotFound, InvalidRequest, BadResponse):
             return None, None
         return target, "provider"
 
-    def _join(self, raw: Sequence[RawFile], requests: Path | None) -> JoinedResults:
-        with (
-            os.fdopen(new_private_file(self._folder.part(RESULTS)), "wb", buffering=BUFFER) as results,
-            os.fdopen(new_private_file(self._folder.part(MISSING)), "wb", buffering=BUFFER) as missing,
-        ):
-            return join_results(
-                raw,
-                load_object(self._info.result_reader),
-                results,
-                requests=requests,
-                key_field=self._info.request_fields[0],
-                missing=missing,
-                spool=self._folder.path,
-                total=self._row.total,
-            )
-
-    def _publish(self, manifest: dict[str, Any], files: dict[str, Any], *, known: bool) -> None:
+    def _publish(self, manifest: dict[str, Any], files: dict[str, Any]) -> None:
         """Let the files that were downloaded and what was made of them appear in the folder."""
-        names = [RESULTS, *([MISSING] if known else [])]
         if (converted := FORMATS.get(self._request.format)) is not None:
-            names.append(converted)
-        files = files | self._synced(names)
+            files = files | self._download.synced([converted])
         self._folder.publish(list(files), manifest | {"files": files})
 
     def _convert(self, results: Path) -> None:
         convert_results(results, self._folder.part(FORMATS[self._request.format]), self._request.format)
-
-    def _synced(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the facts of files, as the manifest has them, once they are on disk."""
-        return {name: asdict(synced_facts(self._folder.part(name))) for name in names}
 
     def _manifest(self, remote: RemoteJob, joined: JoinedResults, source: str | None) -> dict[str, Any]:
         """Return what the manifest says, its files apart."""

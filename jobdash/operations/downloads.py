@@ -14,12 +14,14 @@ from typing import ClassVar
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.errors import BadResponse
 from jobdash.operations.account_session import Request
-from jobdash.operations.private_files import new_private_file
+from jobdash.operations.private_files import BUFFER, new_private_file
 from jobdash.operations.rate_limiter import CancelToken, NotSent, RequestKind
 from jobdash.providers.base import Adapter
 
 OnBytes = Callable[[int], None]
 """Called with the number of bytes written so far, in the account's thread."""
+OnLine = Callable[[bytes], None]
+"""Called with each line, in the account's thread."""
 _REPORTED_EVERY = 1024 * 1024
 """Bytes between two reports of progress."""
 
@@ -62,6 +64,8 @@ class Download(Request[int]):
     target: Path
     stop: CancelToken
     on_bytes: OnBytes = lambda _size: None
+    on_begin: Callable[[], OnLine] | None = None
+    """Called as each try begins; what it returns is called with each line."""
     within: float = 6 * 3600.0
     """Seconds for all of it: a download that drips would hold its place in the account's queue for ever."""
 
@@ -79,13 +83,16 @@ class Download(Request[int]):
 
     async def _write(self, adapter: Adapter) -> int:
         size = reported = 0
-        with os.fdopen(new_private_file(self.target), "wb") as file:
+        on_line = None if self.on_begin is None else self.on_begin()
+        with os.fdopen(new_private_file(self.target), "wb", buffering=BUFFER) as file:
             async with aclosing(self.lines(adapter)) as lines:
                 async for line in lines:
                     if self.stop.is_set():
                         raise NotSent("stopped")
                     file.write(line)
                     size += len(line)
+                    if on_line is not None:
+                        on_line(line)
                     if size - reported >= _REPORTED_EVERY:
                         reported = size
                         self.on_bytes(size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import gc
 import json
 import logging
@@ -105,7 +106,8 @@ def serve(
 
     def drain(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
-        pool.drain()
+        # In a thread: the main thread, whose code this interrupts, may hold the lock that it takes.
+        _thread.start_new_thread(pool.drain, ())
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, drain)

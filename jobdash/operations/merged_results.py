@@ -21,8 +21,9 @@ from jobdash.errors import JobdashError
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.batch_family import Family, answers_lost, families_of, may_be_answered
 from jobdash.operations.collect import collect
+from jobdash.operations.file_digest import file_facts
 from jobdash.operations.private_files import new_private_file
-from jobdash.operations.result_folder import FORMATS, RESULTS, ResultFolder, file_facts, folder_of
+from jobdash.operations.result_folder import FORMATS, RESULTS, ResultFolder, folder_of
 from jobdash.operations.result_formats import convert_results
 from jobdash.operations.result_items import ResultFiles, files_of, open_index
 from jobdash.operations.result_join import read_requests

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.results import ResultCounts
 from jobdash.domain.text import clean, file_name
 from jobdash.errors import JobdashError
+from jobdash.operations.file_digest import file_facts
 from jobdash.operations.person import is_elsewhere
 from jobdash.operations.private_files import new_private_file
 
@@ -43,14 +43,6 @@ _RETRY_SECONDS = 0.05
 
 class FolderRefused(JobdashError):
     """The folder is in use, or belongs to something else."""
-
-
-@dataclass(frozen=True, slots=True)
-class FileFacts:
-    """A file of the folder, as the manifest has it."""
-
-    bytes: int
-    sha256: str
 
 
 def folder_of(parent: Path, row: JobRow) -> ResultFolder:
@@ -293,21 +285,3 @@ class ResultFolder:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def synced_facts(path: Path) -> FileFacts:
-    """Return the size and the SHA-256 of a file once what it holds is on disk. Raises OSError."""
-    with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size:
-            os.fsync(file.fileno())
-    return file_facts(path)
-
-
-def file_facts(path: Path) -> FileFacts:
-    """Return the size and the SHA-256 of a file. Raises OSError."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        while piece := file.read(_READ):
-            digest.update(piece)
-            size += len(piece)
-    return FileFacts(size, digest.hexdigest())

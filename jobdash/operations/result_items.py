@@ -16,9 +16,10 @@ from jobdash.domain.results import ResultOutcome
 from jobdash.domain.text import encodable
 from jobdash.errors import BadResponse, JobdashError, StoreError
 from jobdash.operations.input_copies import input_copy
+from jobdash.operations.private_files import BUFFER
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.result_folder import INDEX, MISSING, PART, RESULTS, ResultFolder, kept_folder
-from jobdash.operations.result_join import BUFFER, request_key
+from jobdash.operations.result_join import request_key
 from jobdash.providers.json_values import decode, decode_line, mapping, text, whole
 from jobdash.providers.registry import find_provider
 from jobdash.store.result_index import Extent, IndexedResult, ResultIndex, write_index

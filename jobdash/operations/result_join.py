@@ -1,44 +1,36 @@
 """Join the raw lines of a batch's results with its requests, by key, in bounded memory.
 
-One pass over the raw files reads each line and writes its result into a spool, a file without a name; results
-are copied from there in the order of the requests. What is held of a result is its key and its place in the
-spool: some 250 bytes, whatever its answer.
+Each raw line is read as it arrives, and its result written into the file of results at once. Where results
+have arrived in the order of the requests, which is known when all are there, the file is finished with that;
+else they are copied into the right order. What is held of a result is its key and its place in the file: some
+250 bytes, whatever its answer.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from jobdash.domain.remote_job import RemoteError
 from jobdash.domain.results import ResultCounts, ResultOutcome
 from jobdash.domain.text import clean
 from jobdash.errors import BadResponse
+from jobdash.operations.private_files import BUFFER, new_private_file
 from jobdash.providers.base import ResultLine
 from jobdash.providers.json_values import decode_line, mapping
 from jobdash.providers.results import ReadLine, result_line
 
 NAMED_KEYS = 20
 """Odd keys that are named one by one; all are counted."""
-BUFFER = 1024 * 1024
-"""Bytes that are read or written at once: lines of some kilobytes would each be a call of the system."""
-_SMALL = 1024 * 1024
-"""Bytes of raw results whose spool needs no file."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawFile:
-    """A file of results as its provider sent it."""
-
-    role: str
-    path: Path
+TakeLine = Callable[[bytes], None]
+"""Takes the next line of a raw file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +45,7 @@ class JoinedResults:
 
 
 class _Place(NamedTuple):
-    """Where a result is in the spool."""
+    """Where a result is in the file of results, in the order of arrival."""
 
     offset: int
     size: int
@@ -62,7 +54,7 @@ class _Place(NamedTuple):
 
 @dataclass
 class _Index:
-    """Where the results are in the spool, by key."""
+    """Where the results are, by key."""
 
     places: dict[str, _Place] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
@@ -98,85 +90,159 @@ class _Index:
         if len(self.unknown) < NAMED_KEYS:
             self.unknown.append(clean(key))
 
+    def copy(self) -> _Index:
+        return replace(
+            self, places=dict(self.places), unknown=list(self.unknown), duplicate=list(self.duplicate)
+        )
+
+    def with_unknown(self, order: Sequence[_Place]) -> _Index:
+        """Return this index with the keys as unknown that are not in an order."""
+        found = replace(self, unknown=list(self.unknown))
+        if len(order) < len(self.places):
+            ordered = {place.offset for place in order}
+            for key, place in self.places.items():
+                if place.offset not in ordered:
+                    found.add_unknown(key)
+        return found
+
+    def counts(self, order: Sequence[_Place], missing: int | None) -> ResultCounts:
+        """Return the counts of the results of an order."""
+        found = Counter(place.outcome for place in order)
+        return ResultCounts(
+            ok=found[ResultOutcome.OK],
+            error=found[ResultOutcome.ERROR],
+            cut_off=found[ResultOutcome.CUT_OFF],
+            missing=missing,
+            unknown_keys=self.unknown_count,
+            duplicate_keys=self.duplicate_count,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cached_tokens=self.cached_tokens,
+        )
+
+
+class ResultScan:
+    """The results in raw lines, written into a file in the order of arrival; used by one thread at a time."""
+
+    def __init__(self, read: ReadLine, results: Path) -> None:
+        self._read = read
+        self._path = results
+        self._file: BinaryIO | None = None
+        self._role: str | None = None
+        self._size = 0
+        self.in_arrival = True
+        """Whether the results of the file are in the order of their arrival."""
+        self._index = _Index()
+        self._before = (_Index(), 0)
+
+    @property
+    def index(self) -> _Index:
+        """What has been scanned so far."""
+        return self._index
+
+    def begin(self, role: str) -> TakeLine:
+        """Return what takes the lines of a raw file; what an earlier try has taken of it is dropped.
+
+        Raises OSError; so does what it returns.
+        """
+        if self._file is None:
+            self._file = os.fdopen(new_private_file(self._path), "wb", buffering=BUFFER)
+        self.drop(role)
+        self._role, self._before = role, (self._index.copy(), self._size)
+        return self._taker(role, self._file)
+
+    def drop(self, role: str) -> bool:
+        """Forget what has been taken of a raw file, if it was the last one; return whether it was."""
+        if role != self._role or self._file is None:
+            return False
+        self._index, self._size = self._before
+        self._file.seek(self._size)
+        self._file.truncate()
+        self._role = None
+        return True
+
+    def _taker(self, role: str, file: BinaryIO) -> TakeLine:
+        number = 0
+
+        def take(content: bytes) -> None:
+            nonlocal number
+            number += 1
+            where = f"line {number} of the {role} file"
+            line = result_line(content, where=where, read=self._read, decode=decode_line)
+            if line is None:
+                return
+            rendered = render_result(line)
+            file.write(rendered)
+            self._index.add(line, _Place(self._size, len(rendered), line.outcome))
+            self._size += len(rendered)
+
+        return take
+
+    def scan(self, role: str, raw: Path) -> None:
+        """Take all lines of a raw file that is here. Raises OSError."""
+        take = self.begin(role)
+        with raw.open("rb", buffering=BUFFER) as lines:
+            for content in lines:
+                take(content)
+
+    def arrange(self, order: Sequence[_Place]) -> None:
+        """Bring the results of the file into an order, and only those. Raises OSError."""
+        if self._file is None:
+            os.close(new_private_file(self._path))
+            return
+        self._file.flush()
+        if self.in_arrival and _is_arrival(order, self._size):
+            return
+        # What has arrived stays open without a name, for other requests that it may be joined with.
+        self.in_arrival = False
+        self._path.unlink()
+        descriptor = self._file.fileno()
+        with os.fdopen(new_private_file(self._path), "wb", buffering=BUFFER) as results:
+            for place in order:
+                results.write(os.pread(descriptor, place.size, place.offset))
+
+    def close(self) -> None:
+        """Close the file; what of it is not written yet is not wanted any more."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+
+
+def _is_arrival(order: Sequence[_Place], size: int) -> bool:
+    """Whether results in this order are a file of that size from its first byte to its last."""
+    end = 0
+    for place in order:
+        if place.offset != end:
+            return False
+        end += place.size
+    return end == size
+
 
 def join_results(
-    raw: Sequence[RawFile],
-    read: ReadLine,
-    results: BinaryIO,
-    *,
-    requests: Path | None,
-    key_field: str,
-    missing: BinaryIO,
-    spool: Path,
-    total: int | None,
+    scan: ResultScan, missing: BinaryIO, *, requests: Path | None, key_field: str, total: int | None
 ) -> JoinedResults:
-    """Write each request's result as a line of JSON into ``results``; return the counts.
+    """Arrange the file of a scan so that it has each request's result once; return the counts.
 
     With ``requests``, the input file, results stand in its order, and the lines of requests without a result
     are written into ``missing``; else they stand in the order of their arrival, and those missing are the
-    rest of ``total``. The spool is in the folder ``spool``. Raises OSError.
+    rest of ``total``. The same scan may be joined again with other requests. Raises OSError.
     """
-    index = _Index()
-    found: dict[ResultOutcome, int] = dict.fromkeys(ResultOutcome, 0)
-    with _spool(raw, spool) as file:
-        for each in raw:
-            _scan(index, each, file, read)
-        read_at = _reader(file)
-        for key, line in _in_order(index, requests, key_field):
-            place = index.places.pop(key, None)
-            if place is None:
-                missing.write(line if line.endswith(b"\n") else line + b"\n")
-                found[ResultOutcome.MISSING] += 1
-                continue
-            found[place.outcome] += 1
-            results.write(read_at(place))
-    for key in index.places:
-        index.add_unknown(key)
-    return JoinedResults(
-        _counts(index, found, known=requests is not None, total=total),
-        tuple(index.unknown),
-        tuple(index.duplicate),
-    )
-
-
-def _spool(raw: Sequence[RawFile], folder: Path) -> IO[bytes]:
-    """Return the file that takes the results as they are read; those of a small batch stay in memory."""
-    if sum(each.path.stat().st_size for each in raw) <= _SMALL:
-        return io.BytesIO()
-    return tempfile.TemporaryFile(dir=folder, buffering=BUFFER)
-
-
-def _reader(spool: IO[bytes]) -> Callable[[_Place], bytes]:
-    """Return what reads a result out of a spool that is written."""
-    if isinstance(spool, io.BytesIO):
-        written = spool.getvalue()
-        return lambda place: written[place.offset : place.offset + place.size]
-    spool.flush()
-    return lambda place: os.pread(spool.fileno(), place.size, place.offset)
-
-
-def _scan(index: _Index, raw: RawFile, spool: IO[bytes], read: ReadLine) -> None:
-    """Write the results of a raw file into the spool."""
-    offset = spool.tell()
-    with raw.path.open("rb", buffering=BUFFER) as lines:
-        for number, content in enumerate(lines, 1):
-            where = f"line {number} of the {raw.role} file"
-            line = result_line(content, where=where, read=read, decode=decode_line)
-            if line is None:
-                continue
-            rendered = render_result(line)
-            spool.write(rendered)
-            index.add(line, _Place(offset, len(rendered), line.outcome))
-            offset += len(rendered)
-
-
-def _in_order(index: _Index, requests: Path | None, key_field: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the keys in the order of the requests, with their lines; else in the order of arrival."""
-    if requests is None:
-        for key in list(index.places):
-            yield key, b""
-        return
-    yield from read_requests(requests, key_field)
+    places = scan.index.places
+    order: list[_Place] = []
+    absent = 0
+    asked = ((key, b"") for key in places) if requests is None else read_requests(requests, key_field)
+    for key, line in asked:
+        place = places.get(key)
+        if place is None:
+            missing.write(line if line.endswith(b"\n") else line + b"\n")
+            absent += 1
+        else:
+            order.append(place)
+    scan.arrange(order)
+    index = scan.index.with_unknown(order)
+    lacking = None if total is None else max(0, total - len(order))
+    counts = index.counts(order, lacking if requests is None else absent)
+    return JoinedResults(counts, tuple(index.unknown), tuple(index.duplicate))
 
 
 def read_requests(file: Path, key_field: str) -> Iterator[tuple[str, bytes]]:
@@ -237,23 +303,3 @@ def result_json(line: ResultLine) -> dict[str, Any]:
 
 def _error_json(error: RemoteError) -> dict[str, Any]:
     return {"code": error.code, "message": error.message}
-
-
-def _counts(
-    index: _Index, found: Mapping[ResultOutcome, int], *, known: bool, total: int | None
-) -> ResultCounts:
-    answered = sum(found.values()) - found[ResultOutcome.MISSING]
-    missing: int | None = found[ResultOutcome.MISSING]
-    if not known:
-        missing = None if total is None else max(0, total - answered)
-    return ResultCounts(
-        ok=found[ResultOutcome.OK],
-        error=found[ResultOutcome.ERROR],
-        cut_off=found[ResultOutcome.CUT_OFF],
-        missing=missing,
-        unknown_keys=index.unknown_count,
-        duplicate_keys=index.duplicate_count,
-        input_tokens=index.input_tokens,
-        output_tokens=index.output_tokens,
-        cached_tokens=index.cached_tokens,
-    )

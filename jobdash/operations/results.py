@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 
 from jobdash.domain.job import JobRow
@@ -18,6 +18,8 @@ from jobdash.operations.rate_limiter import CancelToken
 
 _AT_ONCE = 32
 """Jobs that are fetched side by side; their requests wait for each other in their account's rate limiter."""
+_LARGE, _LARGE_AT_ONCE = 10_000, 8
+"""From so many requests on a batch is large; of those eight are fetched at once: their keys are in memory."""
 
 
 async def fetch(
@@ -34,9 +36,10 @@ async def fetch(
     request = replace(request, shared=shared)
     # Of one family each would fetch all members, and find their folders in use by the others.
     places = asyncio.Semaphore(1 if request.merged else _AT_ONCE)
+    large = asyncio.Semaphore(_LARGE_AT_ONCE)
 
     async def fetch_one(row: JobRow) -> FetchedResults:
-        async with places:
+        async with places, large if _is_large(row) else nullcontext():
             if stop is not None and stop.is_set():
                 return FetchedResults(row, ActionResult.SKIPPED, "stopped")
             return await backend_of(row).fetch(row, request)
@@ -57,6 +60,10 @@ async def fetch(
         with suppress(StoreError):  # the results are here; the next sync writes their price
             await _price(request)
     return fetched
+
+
+def _is_large(row: JobRow) -> bool:
+    return row.remote_id is not None and (row.total is None or row.total >= _LARGE)
 
 
 async def _price(request: FetchRequest) -> None:

@@ -22,11 +22,12 @@ from jobdash.errors import BadResponse, InvalidRequest, JobdashError, NotFound
 from jobdash.operations.account_session import GetBatch
 from jobdash.operations.backends.base import FetchRequest
 from jobdash.operations.batch_family import Family, answers_lost, family_of, read_outcomes
-from jobdash.operations.collect import DELETED, collect
+from jobdash.operations.collect import collect
 from jobdash.operations.context import OperationContext
 from jobdash.operations.downloads import DownloadInput
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.providers import provider_at
+from jobdash.operations.result_download import DELETED
 from jobdash.operations.result_folder import RESULTS
 from jobdash.operations.result_items import ResultFiles, result_files
 from jobdash.operations.result_join import read_requests
@@ -139,7 +140,7 @@ class _Retry:
         if done.folder is None:
             if done.result is ActionResult.SKIPPED and not done.refused:
                 return None  # it has ended without any
-            if done.reason == DELETED and family.may_lack_results(member):
+            if done.reason == DELETED and family.unpromised(member):
                 return None  # the plan has the reason
             raise JobdashError(f"{member.row.public_id} was not fetched: {done.reason}")
         if done.lacking:

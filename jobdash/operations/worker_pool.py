@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import math
 import os
 import threading
@@ -110,15 +109,14 @@ class WorkerPool:
         self._running = _Running()
         self._room = threading.Semaphore(options.concurrency)
         self._dispatched: dict[str, float] = {}
-        self._polled_at = self._cleaned_at = -math.inf
+        self._looked_at = self._cleaned_at = -math.inf
         self._seen_version = -1
         self._idle = False
         self._trouble: str | None = None
 
     def drain(self) -> None:
-        """End soon: no new item is begun, and parts are given back; safe in a signal handler."""
-        # In a thread: the main thread, whose code the handler interrupts, may hold the event's lock.
-        _thread.start_new_thread(self._draining.set, ())
+        """End soon: no new item is begun, and parts are given back; from any thread."""
+        self._draining.set()
 
     def run(self) -> int:
         """Run parts until `drain`, or with ``once`` until nothing is left; return how many items still run.
@@ -176,9 +174,9 @@ class WorkerPool:
     def _may_be_due(self, connection: Connection) -> bool:
         """Whether the store has changed, something runs, or a lease may have run out since the last poll."""
         version, now = connection.data_version(), time.monotonic()
-        if version == self._seen_version and self._idle and now < self._polled_at + _CLEAN_UP_S:
+        if version == self._seen_version and self._idle and now < self._looked_at + _CLEAN_UP_S:
             return False
-        self._seen_version, self._polled_at = version, now
+        self._seen_version, self._looked_at = version, now
         return True
 
     def _clean_up(self, connection: Connection) -> None:

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from jobdash.domain.job import JobRow
 from jobdash.operations.job_lookup import open_browser
+from jobdash.operations.private_files import BUFFER
 from jobdash.operations.result_folder import MISSING, RESULTS, ResultFolder
 from jobdash.operations.result_items import ResultFiles, open_index
-from jobdash.operations.result_join import BUFFER, RawFile, join_results
+from jobdash.operations.result_join import ResultScan, join_results
 from jobdash.providers.input_check import input_rules
 from jobdash.providers.input_parts import InputLimits
 from jobdash.providers.openai.info import INFO
@@ -126,20 +127,10 @@ def _decode(*files: Path) -> None:
 def _join(source: Path, answers: Path, into: Path | None = None) -> None:
     with tempfile.TemporaryDirectory(dir=answers.parent) as spare:
         place = into or Path(spare)
-        with (
-            (place / RESULTS).open("wb", buffering=BUFFER) as results,
-            (place / MISSING).open("wb") as missing,
-        ):
-            joined = join_results(
-                [RawFile("output", answers)],
-                read_line,
-                results,
-                requests=source,
-                key_field=_KEY,
-                missing=missing,
-                spool=place,
-                total=REQUESTS,
-            )
+        scan = ResultScan(read_line, place / RESULTS)
+        with closing(scan), (place / MISSING).open("wb", buffering=BUFFER) as missing:
+            scan.scan("output", answers)
+            joined = join_results(scan, missing, requests=source, key_field=_KEY, total=REQUESTS)
     assert joined.counts.ok == REQUESTS, joined.counts
 
 

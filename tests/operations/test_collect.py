@@ -84,6 +84,13 @@ def folders(folder: Path) -> list[str]:
     return [each.name for each in folder.iterdir() if each.is_dir()]
 
 
+def content(world: World, row: JobRow, role: str = "output") -> str:
+    """The path of a file's content at the emulator."""
+    job = world.browser.job(row.id)
+    assert job is not None
+    return f"*/{job.files[role]}/content"
+
+
 def sent(world: World, row: JobRow, role: str) -> bytes:
     """What the emulator sent for a file of a batch."""
     job = world.browser.job(row.id)
@@ -348,7 +355,7 @@ async def test_a_download_that_breaks_off_leaves_nothing_and_the_next_fetch_is_w
     world: World, tmp_path: Path
 ) -> None:
     row = await finished(world, total=200)
-    world.fault(CutBody(0.5), CONTENT, times=3)
+    world.fault(CutBody(0.5), content(world, row), times=3)
     done = await collected(world, row, tmp_path)
     assert done.result is FAILED
     assert folders(tmp_path) == []
@@ -362,11 +369,26 @@ async def test_a_download_that_breaks_off_leaves_nothing_and_the_next_fetch_is_w
 
 async def test_a_download_that_breaks_off_once_is_begun_anew(world: World, tmp_path: Path) -> None:
     row = await finished(world, total=200)
-    world.fault(CutBody(0.5), CONTENT, times=1)
+    world.fault(CutBody(0.5), content(world, row), times=1)
     done = await collected(world, row, tmp_path)
     assert done.reason == "200 ok"
     assert done.folder is not None
     assert (done.folder / "output.jsonl").read_bytes() == sent(world, row, "output")
+
+
+async def test_a_large_download_that_breaks_off_once_is_whole_with_the_right_digests(
+    world: World, tmp_path: Path
+) -> None:
+    # Digests are taken while it is downloaded, here of a first half that is then downloaded anew.
+    row = await finished(world, total=200, answer_size=120_000)
+    world.fault(CutBody(0.7), content(world, row), times=1)
+    folder = (await collected(world, row, tmp_path)).folder
+    assert folder is not None
+    assert (folder / "output.jsonl").read_bytes() == sent(world, row, "output")
+    assert len(lines(folder / "results.jsonl")) == 200
+    for name, facts in json.loads((folder / "manifest.json").read_text())["files"].items():
+        file = (folder / name).read_bytes()
+        assert facts == {"bytes": len(file), "sha256": hashlib.sha256(file).hexdigest()}
 
 
 async def test_another_jobs_files_are_never_overwritten(world: World, tmp_path: Path) -> None:
@@ -612,7 +634,7 @@ async def test_batches_are_fetched_side_by_side_and_reported_in_their_order(
     world: World, tmp_path: Path
 ) -> None:
     rows = await world.known(*(world.add_finished(name=name) for name in ("a", "b", "c")))
-    world.emulator.faults.add(FaultRule(effect=Delay(0.3), path=CONTENT, times=1))
+    world.emulator.faults.add(FaultRule(effect=Delay(0.3), path=content(world, rows[0]), times=1))
     arrived: list[str] = []
     request = FetchRequest(
         tmp_path,
@@ -631,7 +653,7 @@ async def test_batches_are_fetched_side_by_side_and_reported_in_their_order(
 
 async def test_one_batch_that_cannot_be_fetched_stops_no_other(world: World, tmp_path: Path) -> None:
     rows = await world.known(*(world.add_finished(name=name) for name in ("a", "b", "c")))
-    world.emulator.faults.add(FaultRule(effect=ErrorAnswer(400), path=CONTENT, times=1))
+    world.emulator.faults.add(FaultRule(effect=ErrorAnswer(400), path=content(world, rows[0]), times=1))
     request = FetchRequest(tmp_path, lambda: Browser(world.config.database, world.ms), world.work)
     done = await fetch(rows, request)
     assert sorted(one.result for one in done) == sorted([FAILED, DONE, DONE])
@@ -640,7 +662,7 @@ async def test_one_batch_that_cannot_be_fetched_stops_no_other(world: World, tmp
 async def test_a_download_that_lacks_answers_is_not_taken_for_all(world: World, tmp_path: Path) -> None:
     # Half a file behind a 200: what it lacks was paid, and would be sent again.
     row = await finished(world, total=30)
-    world.fault(MalformedJson(), CONTENT, times=1)
+    world.fault(MalformedJson(), content(world, row), times=1)
     done = await collected(world, row, tmp_path)
     assert (done.result, done.reason) == (DONE, "30 ok")
 
@@ -660,9 +682,8 @@ async def test_a_provider_that_sends_fewer_each_time_is_asked_again_later(
     world: World, tmp_path: Path
 ) -> None:
     row = await finished(world, total=30)
-    output = world.browser.job(row.id).files["output"]  # type: ignore[union-attr]
-    world.fault(MalformedJson(), f"*/{output}/content", nth=1)
-    world.fault(EmptyJson(), f"*/{output}/content", nth=2)
+    world.fault(MalformedJson(), content(world, row), nth=1)
+    world.fault(EmptyJson(), content(world, row), nth=2)
     done = await collected(world, row, tmp_path)
     assert done.result is FAILED
     assert "try again" in done.reason
@@ -673,7 +694,7 @@ async def test_a_provider_that_sends_fewer_each_time_is_asked_again_later(
 async def test_an_empty_answer_is_not_taken_for_no_results(world: World, tmp_path: Path) -> None:
     # Its requests would count as missing, and be sent and paid again.
     row = await finished(world, total=30)
-    world.fault(ErrorAnswer(200, ""), CONTENT, times=2)
+    world.fault(ErrorAnswer(200, ""), content(world, row), times=2)
     done = await collected(world, row, tmp_path)
     assert (done.result, done.folder) == (FAILED, None)
     assert "counts 30 answers, and sent none" in done.reason
@@ -688,12 +709,11 @@ async def test_answers_that_are_errors_are_not_looked_for_again(world: World, tm
         {"custom_id": key, "response": {"status_code": 200 if number else 400, "body": {"choices": []}}}
         for number, key in enumerate(keys)
     ]
-    content = "".join(f"{json.dumps(line)}\n" for line in found)
-    output = world.browser.job(row.id).files["output"]  # type: ignore[union-attr]
-    world.fault(ErrorAnswer(200, content), f"*/{output}/content")
+    answers = "".join(f"{json.dumps(line)}\n" for line in found)
+    world.fault(ErrorAnswer(200, answers), content(world, row))
     done = await collected(world, row, tmp_path)
     assert (done.result, done.reason) == (DONE, "3 ok · 1 error")
-    assert world.calls("GET", f"*/{output}/content") == 1
+    assert world.calls("GET", content(world, row)) == 1
 
 
 @pytest.mark.parametrize("times", [1, None])
@@ -720,7 +740,7 @@ async def test_few_results_are_joined_at_once(
             met.append(three.wait(0.5))
         return join_results(*args, **more)
 
-    monkeypatch.setattr("jobdash.operations.collect.join_results", joined)
+    monkeypatch.setattr("jobdash.operations.result_download.join_results", joined)
     request = FetchRequest(tmp_path, lambda: Browser(world.config.database, world.ms), world.work)
     assert {done.result for done in await fetch(rows, request)} == {DONE}
     assert met == []

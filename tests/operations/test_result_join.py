@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import json
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobdash.domain.results import ResultCounts
-from jobdash.operations.result_join import JoinedResults, RawFile, join_results
+from jobdash.operations.result_join import JoinedResults, ResultScan, join_results
 from jobdash.providers.openai.results import read_line
 
 KEYS = [f"row-{number}" for number in range(6)]
@@ -52,20 +53,14 @@ def joined(raw: bytes, keys: list[str]) -> tuple[JoinedResults, list[dict[str, A
         answers, requests = Path(place) / "raw", Path(place) / "requests"
         answers.write_bytes(raw)
         requests.write_bytes(b"".join(map(request, keys)))
-        results, missing = io.BytesIO(), io.BytesIO()
-        found = join_results(
-            [RawFile("output", answers)],
-            read_line,
-            results,
-            requests=requests,
-            key_field="custom_id",
-            missing=missing,
-            spool=Path(place),
-            total=len(keys),
-        )
-        assert results.getvalue().isascii()
-        assert b"\x7f" not in results.getvalue()
-        lines = [json.loads(line) for line in results.getvalue().splitlines()]
+        missing = io.BytesIO()
+        with closing(ResultScan(read_line, Path(place) / "results")) as scan:
+            scan.scan("output", answers)
+            found = join_results(scan, missing, requests=requests, key_field="custom_id", total=len(keys))
+        results = (Path(place) / "results").read_bytes()
+        assert results.isascii()
+        assert b"\x7f" not in results
+        lines = [json.loads(line) for line in results.splitlines()]
         return found, lines, missing.getvalue(), answers.read_bytes()
 
 
@@ -123,3 +118,57 @@ def test_a_body_that_is_json_text_is_read_as_what_it_means() -> None:
 def test_results_are_ascii_whatever_a_model_wrote(text: str) -> None:
     _, results, _, _ = joined(whole("row-0", text), ["row-0"])
     assert results[0]["response"]["choices"][0]["message"]["content"] == text
+
+
+@settings(deadline=None)
+@given(st.lists(LINES | DAMAGED), st.lists(LINES), st.integers(0, 20), st.permutations(KEYS))
+def test_a_try_that_begins_anew_counts_nothing_twice(
+    output: list[bytes], errors: list[bytes], broken_off: int, keys: list[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        once = _scanned(Path(place) / "once", [("output", output), ("error", errors)], keys)
+        tries = [("output", output[:broken_off]), ("output", output), ("error", errors[:broken_off])]
+        again = _scanned(Path(place) / "again", [*tries, ("error", errors)], keys)
+    assert again == once
+
+
+@settings(deadline=None)
+@given(st.lists(LINES | DAMAGED), st.permutations(KEYS), st.sets(st.sampled_from(KEYS)))
+def test_a_scan_may_be_joined_again_with_other_requests(
+    lines: list[bytes], keys: list[str], fewer: set[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "results"
+        with closing(ResultScan(read_line, file)) as scan:
+            _take(scan, "output", lines)
+            join_results(
+                scan, io.BytesIO(), requests=_requests(file, sorted(fewer)), key_field="custom_id", total=6
+            )
+            found = join_results(
+                scan, io.BytesIO(), requests=_requests(file, keys), key_field="custom_id", total=6
+            )
+        assert (found, file.read_bytes()) == _scanned(Path(place) / "once", [("output", lines)], keys)
+
+
+def _scanned(
+    file: Path, tries: list[tuple[str, list[bytes]]], keys: list[str]
+) -> tuple[JoinedResults, bytes]:
+    with closing(ResultScan(read_line, file)) as scan:
+        for role, lines in tries:
+            _take(scan, role, lines)
+        found = join_results(
+            scan, io.BytesIO(), requests=_requests(file, keys), key_field="custom_id", total=len(keys)
+        )
+    return found, file.read_bytes()
+
+
+def _take(scan: ResultScan, role: str, lines: list[bytes]) -> None:
+    take = scan.begin(role)
+    for line in lines:
+        take(line)
+
+
+def _requests(beside: Path, keys: list[str]) -> Path:
+    file = beside.with_name("requests")
+    file.write_bytes(b"".join(map(request, keys)))
+    return file

@@ -20,9 +20,10 @@ from jobdash.demo.emulator.web import (
     JsonObject,
     anthropic_form,
     api_app,
+    jsonl_pieces,
     read_number,
     read_object,
-    to_jsonl,
+    streamed,
 )
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class _Anthropic:
             raise ApiError(404, f"Batch {batch.id} has no available results.")
         if archived_at(self._provider, batch) is not None:
             raise ApiError(404, f"Batch {batch.id} is archived: its results are not available any more.")
-        return Response(results(self._provider, batch), media_type="application/x-jsonl")
+        return streamed(results(self._provider, batch), "application/x-jsonl")
 
     def _shown(self, request: Request, batch: EmulatedBatch) -> JsonObject:
         return batch_json(self._provider, batch, f"{request.url.scheme}://{request.url.netloc}")
@@ -263,9 +264,9 @@ def _tally(**counts: int) -> JsonObject:
     return {name: counts.get(name, 0) for name in names}
 
 
-def results(provider: EmulatedProvider, batch: EmulatedBatch) -> bytes:
+def results(provider: EmulatedProvider, batch: EmulatedBatch) -> Iterator[bytes]:
     """The lines of an ended batch: one for each request, whatever it came to."""
-    return to_jsonl(_lines(provider, batch), provider.switches_of(batch))
+    return jsonl_pieces(_lines(provider, batch), provider.switches_of(batch))
 
 
 def _lines(provider: EmulatedProvider, batch: EmulatedBatch) -> Iterator[JsonObject]:

@@ -110,6 +110,9 @@ class FaultMiddleware:
         """Take one request, apply it and answer it, unless a fault prevents that."""
         call = await self._read(scope, receive)
         effect = self._emulator.faults.effect_on(call.request.method, call.request.url.path, call.key)
+        if effect is None:
+            await self._pass_on(call, receive, send)
+            return
         early, late = _pauses(effect)
         await asyncio.sleep(self._emulator.latency + early)
         applied = not isinstance(effect, ErrorAnswer) and effect != Reset(applied=False)
@@ -128,6 +131,17 @@ class FaultMiddleware:
         else:
             await asyncio.sleep(late)
             await _send(reply, effect, send)
+
+    async def _pass_on(self, call: _RequestLine, receive: Receive, send: Send) -> None:
+        """Answer as the API does, while it makes its answer."""
+        await asyncio.sleep(self._emulator.latency)
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._note(call, None, applied=True, status=message["status"])
+            await send(message)
+
+        await call.api.app(dict(call.request.scope), _with_body(call.body, receive), noted)
 
     async def _read(self, scope: Scope, receive: Receive) -> _RequestLine:
         request = Request(scope, receive)
@@ -161,15 +175,27 @@ class FaultMiddleware:
         self._emulator.journal.add(entry)
 
 
+def _with_body(body: bytes, receive: Receive) -> Receive:
+    """Return what receives a body that was read already, and behind it what ``receive`` does."""
+    unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def first() -> Message:
+        return unread.pop() if unread else await receive()
+
+    return first
+
+
+async def _never() -> Message:
+    """Wait for a disconnect that does not come."""
+    await asyncio.Event().wait()
+    raise AssertionError("an event that is never set")
+
+
 async def _ask(call: _RequestLine) -> _Response:
     """The API's own answer."""
-    unread = [{"type": "http.request", "body": call.body, "more_body": False}]
     status = 0
     headers: list[tuple[bytes, bytes]] = []
     body = bytearray()
-
-    async def receive() -> Message:
-        return unread.pop() if unread else {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         nonlocal status
@@ -179,7 +205,7 @@ async def _ask(call: _RequestLine) -> _Response:
         else:
             body.extend(message.get("body", b""))
 
-    await call.api.app(dict(call.request.scope), receive, send)
+    await call.api.app(dict(call.request.scope), _with_body(call.body, _never), send)
     return _Response(status, tuple(headers), bytes(body))
 
 

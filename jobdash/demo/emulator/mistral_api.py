@@ -17,7 +17,7 @@ from jobdash.demo.emulator.emulator import EmulatedProvider
 from jobdash.demo.emulator.openai_api import OpenAIHandlers, presented_key
 from jobdash.demo.emulator.openai_view import result_line
 from jobdash.demo.emulator.timeline import BatchSnapshot
-from jobdash.demo.emulator.web import ApiError, JsonObject, api_app, mistral_form, read_object, to_jsonl
+from jobdash.demo.emulator.web import ApiError, JsonObject, api_app, jsonl_pieces, mistral_form, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,9 +68,9 @@ class _Mistral(OpenAIHandlers):
         """The file object."""
         return file_json(self._provider, file, content)
 
-    def file_content(self, file: UploadedFile | BatchFile) -> bytes | None:
-        """The bytes of a file; None for one its batch has not made."""
-        return file_content(self._provider, file)
+    def file_pieces(self, file: UploadedFile | BatchFile) -> Iterator[bytes] | None:
+        """The bytes of a file as they are sent; None for one its batch has not made."""
+        return file_pieces(self._provider, file)
 
     async def list_files(self, request: Request) -> Response:
         number, size = _page(request)
@@ -235,18 +235,18 @@ def file_json(provider: EmulatedProvider, file: UploadedFile | BatchFile, conten
     }
 
 
-def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> bytes | None:
+def file_pieces(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> Iterator[bytes] | None:
     """The bytes of a file; None for one its batch has not made, or that is deleted by now."""
     if isinstance(file, UploadedFile):
-        return file.content
+        return iter((file.content,))
     batch, switches = file.batch, provider.switches_of(file.batch)
     if file.role is Role.INPUT:
-        return to_jsonl((_request(batch, index) for index in range(batch.requests.count)), switches)
+        return jsonl_pieces((_request(batch, index) for index in range(batch.requests.count)), switches)
     deleted_at = _deleted_at(provider, file)
     gone = deleted_at is not None and provider.clock.now() >= deleted_at
     if gone or batch.script.inline or not _has(provider, batch, provider.snapshot_of(batch), file.role):
         return None
-    return to_jsonl(_results(provider, batch, file.role), switches)
+    return jsonl_pieces(_results(provider, batch, file.role), switches)
 
 
 def _results(provider: EmulatedProvider, batch: EmulatedBatch, role: Role) -> Iterator[JsonObject]:

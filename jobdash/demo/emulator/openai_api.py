@@ -12,11 +12,19 @@ from starlette.routing import Route
 
 from jobdash.demo.emulator.batch import BatchFile, BatchRequests, UploadedFile
 from jobdash.demo.emulator.batch_plan import BatchScript, Ending, LineError
-from jobdash.demo.emulator.openai_view import batch_json, file_content, file_json, purpose_of
-from jobdash.demo.emulator.web import ApiError, JsonObject, api_app, openai_form, read_number, read_object
+from jobdash.demo.emulator.openai_view import batch_json, file_content, file_json, file_pieces, purpose_of
+from jobdash.demo.emulator.web import (
+    ApiError,
+    JsonObject,
+    api_app,
+    openai_form,
+    read_number,
+    read_object,
+    streamed,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -185,9 +193,14 @@ class OpenAIHandlers:
         """The file object."""
         return file_json(self._provider, file, content)
 
+    def file_pieces(self, file: UploadedFile | BatchFile) -> Iterator[bytes] | None:
+        """The bytes of a file as they are sent; None for one its batch has not made."""
+        return file_pieces(self._provider, file)
+
     def file_content(self, file: UploadedFile | BatchFile) -> bytes | None:
-        """The bytes of a file; None for one its batch has not made."""
-        return file_content(self._provider, file)
+        """The same in one."""
+        pieces = self.file_pieces(file)
+        return None if pieces is None else b"".join(pieces)
 
     async def list_files(self, request: Request) -> Response:
         """Files, newest first."""
@@ -215,7 +228,7 @@ class OpenAIHandlers:
 
     async def get_content(self, request: Request) -> Response:
         """What is in a file."""
-        return Response(self._file(request)[1], media_type="application/octet-stream")
+        return streamed(self._found(request)[1], "application/octet-stream")
 
     async def create_batch(self, request: Request) -> Response:
         """Make a batch of an uploaded file."""
@@ -328,12 +341,16 @@ class OpenAIHandlers:
 
     def _file(self, request: Request) -> tuple[UploadedFile | BatchFile, bytes]:
         """A file that exists, and its content."""
+        file, pieces = self._found(request)
+        return file, b"".join(pieces)
+
+    def _found(self, request: Request) -> tuple[UploadedFile | BatchFile, Iterator[bytes]]:
         file_id = request.path_params["id"]
         file = self.account(request).files.get(file_id)
-        content = None if file is None else self.file_content(file)
-        if file is None or content is None:
+        pieces = None if file is None else self.file_pieces(file)
+        if file is None or pieces is None:
             raise ApiError(404, f"No such File object: {file_id}", param="id")
-        return file, content
+        return file, pieces
 
 
 ALL = 1_000_000

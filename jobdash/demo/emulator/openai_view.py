@@ -10,7 +10,7 @@ from jobdash.demo.emulator.batch import BatchFile, EmulatedBatch, RequestOutcome
 from jobdash.demo.emulator.batch_plan import Phase, Switches
 from jobdash.demo.emulator.emulator import EmulatedProvider, derived
 from jobdash.demo.emulator.timeline import BatchSnapshot
-from jobdash.demo.emulator.web import ApiError, JsonObject, openai_form, to_jsonl
+from jobdash.demo.emulator.web import ApiError, JsonObject, jsonl_pieces, openai_form
 
 _EXPIRED: JsonObject = {
     "code": "batch_expired",
@@ -20,11 +20,12 @@ INPUT_TOKENS = 20
 OUTPUT_TOKENS = 30
 
 
-def render(batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> bytes:
-    """The whole file."""
+def _rendered(
+    batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role, switches: Switches
+) -> Iterator[bytes]:
     if role is Role.INPUT:
-        return to_jsonl((_request(batch, index) for index in range(batch.requests.count)), Switches())
-    return to_jsonl(_results(batch, snapshot, role, switches), switches)
+        return jsonl_pieces((_request(batch, index) for index in range(batch.requests.count)), Switches())
+    return jsonl_pieces(_results(batch, snapshot, role, switches), switches)
 
 
 def _results(
@@ -165,15 +166,22 @@ def purpose_of(file: UploadedFile | BatchFile) -> str:
 
 def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> bytes | None:
     """The bytes of a file; None for one its batch has not made."""
+    pieces = file_pieces(provider, file)
+    return None if pieces is None else b"".join(pieces)
+
+
+def file_pieces(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> Iterator[bytes] | None:
+    """The bytes of a file as they are sent; None for one its batch has not made."""
     if isinstance(file, UploadedFile):
-        return file.content if file.expires is None or provider.clock.now() < file.expires else None
+        gone = file.expires is not None and provider.clock.now() >= file.expires
+        return None if gone else iter((file.content,))
     snapshot = provider.snapshot_of(file.batch)
     if not _exists(provider, file.batch, snapshot, file.role):
         return None
     deleted_at = _deleted_at(provider, file)
     if deleted_at is not None and provider.clock.now() >= deleted_at:
         return None
-    return render(file.batch, snapshot, file.role, provider.switches_of(file.batch))
+    return _rendered(file.batch, snapshot, file.role, provider.switches_of(file.batch))
 
 
 def _exists(provider: EmulatedProvider, batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role) -> bool:

@@ -16,7 +16,7 @@ from jobdash.demo.emulator.openai_view import result_line
 from jobdash.demo.emulator.web import ApiError, JsonObject, read_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -52,10 +52,10 @@ class _Azure(OpenAIHandlers):
         shown["error_file_id"] = self._provider.result_file(batch, Role.ERRORS) if ended else ""
         return shown
 
-    def file_content(self, file: UploadedFile | BatchFile) -> bytes | None:
-        content = super().file_content(file)
+    def file_pieces(self, file: UploadedFile | BatchFile) -> Iterator[bytes] | None:
+        pieces = super().file_pieces(file)
         empty = isinstance(file, BatchFile) and file.role is Role.ERRORS
-        return b"" if content is None and empty else content
+        return iter(()) if pieces is None and empty else pieces
 
 
 class _Groq(OpenAIHandlers):

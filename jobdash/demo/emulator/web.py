@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, StreamingResponse
 
 from jobdash.demo.emulator.batch_plan import Switches
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 JsonObject = dict[str, object]
 
+_PIECE = 512 * 1024
+"""Bytes that are sent at once."""
 _STATUS_WORDS: Final = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -122,13 +124,36 @@ def mistral_form(error: ApiError) -> JsonObject:
 
 def to_jsonl(objects: Iterable[JsonObject], switches: Switches) -> bytes:
     """One object a line; nothing at all for no object."""
-    lines = [json.dumps(item, ensure_ascii=False) for item in objects]
-    if not lines:
-        return b""
-    if switches.garbage_lines:
-        lines[1:1] = ["", "<html>502 Bad Gateway</html>"]
-    text = "\n".join(lines)
-    return (text if switches.no_trailing_newline else text + "\n").encode()
+    return b"".join(jsonl_pieces(objects, switches))
+
+
+def jsonl_pieces(objects: Iterable[JsonObject], switches: Switches) -> Iterator[bytes]:
+    """Yield the same in pieces of some size, as they are sent."""
+    piece, end = bytearray(), b""
+    for line in _lines(objects, switches):
+        piece += end + line.encode()
+        end = b"\n"
+        if len(piece) >= _PIECE:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece) if switches.no_trailing_newline else bytes(piece + end)
+
+
+def _lines(objects: Iterable[JsonObject], switches: Switches) -> Iterator[str]:
+    for number, item in enumerate(objects):
+        yield json.dumps(item, ensure_ascii=False)
+        if number == 0 and switches.garbage_lines:
+            yield from ("", "<html>502 Bad Gateway</html>")
+
+
+def streamed(pieces: Iterable[bytes], media_type: str) -> StreamingResponse:
+    """Return an answer whose body is sent as it is made."""
+
+    async def sent() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+
+    return StreamingResponse(sent(), media_type=media_type)
 
 
 async def read_object(request: Request) -> JsonObject:

@@ -40,7 +40,7 @@ class Symbols:
     to: str = "–"
     at_most: str = "≤"
     gone: str = "?"
-    unseen: str = "•"
+    news: str = "•"
     opens: str = "⊞"
     """In front of a row that can be opened; `closes` where it is open."""
     closes: str = "⊟"
@@ -112,7 +112,7 @@ ASCII = Symbols(
     more="..",
     to="-",
     at_most="<=",
-    unseen="*",
+    news="*",
     opens="+",
     closes="-",
     ascii=True,

@@ -1,4 +1,4 @@
-"""Messages and other texts while something runs, and the room they have to fit."""
+"""News and other texts while something runs, and the room they have to fit."""
 
 from __future__ import annotations
 
