@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from jobdash.domain.describe.job_text import EXPIRES_SOON_MS, adopt_words, ended_word, stalled
+from jobdash.domain.describe.job_text import adopt_words, ended_word, soon_ms, stalled
 from jobdash.domain.job import CANCEL_STUCK_MS, AccountHealth, JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
@@ -160,9 +160,9 @@ def _of_unfinished(row: JobRow, now: int, usual: Callable[[], UsualTimes]) -> It
     if row.stuck_cancelling(now) and asked is not None:
         words = f"cancelling for {short_span(now - asked)}"
         yield Cause(AttentionReason.CANCELLING, asked + CANCEL_STUCK_MS, words)
-    if row.expires_at is not None and 0 < row.expires_at - now < EXPIRES_SOON_MS:
-        words = f"expires in {short_span(row.expires_at - now)}"
-        yield Cause(AttentionReason.EXPIRES, row.expires_at - EXPIRES_SOON_MS, words)
+    ends = row.expires_at
+    if ends is not None and 0 < ends - now < (soon := soon_ms(row, ends)):
+        yield Cause(AttentionReason.EXPIRES, ends - soon, f"expires in {short_span(ends - now)}")
     if stalled(row, now) and row.lease_until is not None:
         silent = "its workers were" if row.function else "its script was"
         words = f"{silent} not heard of for {short_span(now - row.lease_until)}"

@@ -43,7 +43,13 @@ WHOLE = {"succeeded": 10, "failed": 0, "total": 10}
         (job(Status.VALIDATING, created_at=NOW - MINUTE), None, ""),
         (job(cancel_requested_at=NOW - HOUR), AttentionReason.CANCELLING, "cancelling for 1h"),
         (job(cancel_requested_at=NOW - MINUTE), None, ""),
-        (job(expires_at=NOW + HOUR), AttentionReason.EXPIRES, "expires in 1h"),
+        (job(created_at=NOW - 23 * HOUR, expires_at=NOW + HOUR), AttentionReason.EXPIRES, "expires in 1h"),
+        (job(created_at=NOW, expires_at=NOW + HOUR), None, ""),  # its whole window is an hour
+        (
+            job(created_at=NOW - 46 * MINUTE, expires_at=NOW + 14 * MINUTE),
+            AttentionReason.EXPIRES,
+            "expires in 14m",
+        ),
         (
             job(Status.FAILED, finished_at=NOW - HOUR, failed=0, error="bad line"),
             AttentionReason.FAILED,
@@ -165,7 +171,7 @@ def test_nine_of_ten_take_no_longer_than_usual(times: list[int]) -> None:
 
 def test_a_failure_that_was_learned_of_after_a_look_needs_attention() -> None:
     # It ended at its provider before the look, which was at a job that still ran.
-    seen = attention_of(job(expires_at=NOW + HOUR), NOW, lambda: SLOW)
+    seen = attention_of(job(created_at=NOW - 23 * HOUR, expires_at=NOW + HOUR), NOW, lambda: SLOW)
     assert seen is not None
     failed = job(Status.FAILED, finished_at=NOW - MINUTE, error="bad line")
     found = attention_of(failed, NOW + MINUTE, lambda: SLOW, Review(NOW, seen.marks))

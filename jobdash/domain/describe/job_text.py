@@ -9,6 +9,8 @@ from jobdash.domain.time import HOUR, short_span
 
 _RUNNING = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.UNKNOWN})
 EXPIRES_SOON_MS = 2 * HOUR
+"""How long before its deadline an unfinished job is said to expire soon; less where its window is short."""
+SHORT_WINDOW_SHARE = 4
 WAITS = "waits for its script"
 """Behind the status of a retried local job that has no worker yet."""
 WAITS_FOR_WORKER = "waits for a worker"
@@ -57,6 +59,12 @@ def expires_in(row: JobRow, now: int) -> str:
         return ""
     ms = row.expires_at - now
     return f"expires in {short_span(ms)}" if ms > 0 else f"past its deadline by {short_span(-ms)}"
+
+
+def soon_ms(row: JobRow, expires_at: int) -> int:
+    """Return how long before its deadline a job expires soon: two hours, or the last quarter of less."""
+    window = max(0, expires_at - row.created_at)
+    return min(EXPIRES_SOON_MS, window // SHORT_WINDOW_SHARE)
 
 
 def done_words(row: JobRow, word: str = "done") -> str:

@@ -48,7 +48,8 @@ def _id(row: JobRow) -> str:
 
 
 def _expires_soon(row: JobRow, now: int) -> bool:
-    return row.unfinished and row.expires_at is not None and row.expires_at - now < job_text.EXPIRES_SOON_MS
+    ends = row.expires_at
+    return row.unfinished and ends is not None and ends - now < job_text.soon_ms(row, ends)
 
 
 def summary_spans(
