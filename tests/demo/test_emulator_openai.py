@@ -55,6 +55,39 @@ async def test_files(openai: AsyncOpenAI) -> None:
     assert [file.id async for file in await openai.files.list()] == []
 
 
+def marked(*keys: str) -> bytes:
+    body = {"model": "gpt-x", "messages": [{"role": "user", "content": "?"}]}
+    line = {"method": "POST", "url": "/v1/chat/completions", "body": body}
+    return b"".join(json.dumps({"custom_id": key} | line).encode() + b"\n" for key in keys)
+
+
+async def test_a_request_asks_by_its_key_to_fail_or_to_be_cut_off(
+    openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock
+) -> None:
+    emulator.openai.plan = BatchPlan(timing=TIMING)
+    wrong = ["b-emulate-error", "d-emulate-cut-off"]
+    batch = await create(openai, marked("a", wrong[0], "c", wrong[1]))
+    clock.advance(60)
+    counts = (await openai.batches.retrieve(batch.id)).request_counts
+    assert counts is not None
+    assert (counts.completed, counts.failed) == (1, 1), "half of it is done"
+    clock.advance(60)
+    done = await openai.batches.retrieve(batch.id)
+    assert done.request_counts is not None
+    assert (done.request_counts.completed, done.request_counts.failed) == (3, 1)
+    assert [line["custom_id"] for line in await lines(openai, done.error_file_id)] == wrong[:1]
+    finished = {
+        line["custom_id"]: line["response"]["body"]["choices"][0]["finish_reason"]
+        for line in await lines(openai, done.output_file_id)
+    }
+    assert finished == {"a": "stop", "c": "stop", wrong[1]: "length"}
+    again = await create(openai, marked(*wrong))
+    clock.advance(120)
+    done = await openai.batches.retrieve(again.id)
+    assert done.error_file_id is None
+    assert len(await lines(openai, done.output_file_id)) == 2
+
+
 async def test_a_batch_over_the_enqueued_limit_fails_when_it_is_validated(
     openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock, jsonl: Jsonl
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -58,6 +58,30 @@ class BatchFailure:
     code: str = "rate_limit_exceeded"
     message: str = "Rate limit reached. Please try again later."
     status: int = 429
+
+
+ERROR_MARK = "emulate-error"
+CUT_OFF_MARK = "emulate-cut-off"
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedRequests:
+    """The requests of a batch that ask by their key to go wrong, by their index; OpenAI's API only.
+
+    Where all requests of a batch do, none goes wrong: that is how a retry of them succeeds.
+    """
+
+    failing: tuple[int, ...] = ()
+    cut_off: frozenset[int] = frozenset()
+
+
+def read_marks(ids: Sequence[str]) -> MarkedRequests:
+    """Return which requests ask to go wrong: their key holds `ERROR_MARK`, or `CUT_OFF_MARK`."""
+    failing = tuple(index for index, key in enumerate(ids) if ERROR_MARK in key)
+    cut_off = frozenset(index for index, key in enumerate(ids) if CUT_OFF_MARK in key).difference(failing)
+    if len(failing) + len(cut_off) == len(ids):
+        return MarkedRequests()
+    return MarkedRequests(failing, cut_off)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
 
 from jobdash.demo.emulator.batch import BatchFile, EmulatedBatch, RequestOutcome, Role, UploadedFile
-from jobdash.demo.emulator.batch_plan import Phase, Switches
+from jobdash.demo.emulator.batch_plan import BatchFailure, MarkedRequests, Phase, Switches, read_marks
 from jobdash.demo.emulator.emulator import EmulatedProvider, derived
-from jobdash.demo.emulator.timeline import BatchSnapshot
+from jobdash.demo.emulator.timeline import BatchSnapshot, failing_in, fails
 from jobdash.demo.emulator.web import ApiError, JsonObject, jsonl_pieces, openai_form
 
 _EXPIRED: JsonObject = {
@@ -31,10 +34,39 @@ def _rendered(
 def _results(
     batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role, switches: Switches
 ) -> Iterator[JsonObject]:
-    for outcome in batch.answers(snapshot, switches):
+    for planned in batch.answers(snapshot, switches):
+        outcome = _as_marked(batch, planned)
         answered = outcome.failure is None and not outcome.expired
         if answered == (role is Role.OUTPUT):
             yield result_line(batch, outcome, switches)
+
+
+@lru_cache(maxsize=256)
+def _marks(ids: tuple[str, ...]) -> MarkedRequests:
+    return read_marks(ids)
+
+
+def _as_marked(batch: EmulatedBatch, planned: RequestOutcome) -> RequestOutcome:
+    """Return the outcome of a request of a file, as its key asks for it."""
+    if batch.requests.ids is None or planned.expired or planned.failure is not None:
+        return planned
+    marks = _marks(batch.requests.ids)
+    place = bisect_left(marks.failing, planned.index)
+    if place < len(marks.failing) and marks.failing[place] == planned.index:
+        return replace(planned, failure=BatchFailure(1))
+    return replace(planned, cut_off=True) if planned.index in marks.cut_off else planned
+
+
+def _snapshot(provider: EmulatedProvider, batch: EmulatedBatch) -> BatchSnapshot:
+    """Return how a batch is now, with the failures that its requests ask for."""
+    snapshot, ids = provider.snapshot_of(batch), batch.requests.ids
+    if ids is None or not provider.traits.has_files:
+        return snapshot
+    failing = _marks(ids).failing
+    planned, total = failing_in(batch.plan, snapshot.total), snapshot.total
+    asked = failing[: bisect_left(failing, snapshot.processed)]
+    more = sum(not fails(index, planned, total) for index in asked)
+    return replace(snapshot, succeeded=snapshot.succeeded - more, failed=snapshot.failed + more)
 
 
 def result_line(batch: EmulatedBatch, outcome: RequestOutcome, switches: Switches) -> JsonObject:
@@ -104,7 +136,7 @@ def _request(batch: EmulatedBatch, index: int) -> JsonObject:
 
 def batch_json(provider: EmulatedProvider, batch: EmulatedBatch) -> JsonObject:
     """The batch object."""
-    snapshot = provider.snapshot_of(batch)
+    snapshot = _snapshot(provider, batch)
     switches = provider.switches_of(batch)
     expires = provider.expires(batch)
     return {
@@ -175,7 +207,7 @@ def file_pieces(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> I
     if isinstance(file, UploadedFile):
         gone = file.expires is not None and provider.clock.now() >= file.expires
         return None if gone else iter((file.content,))
-    snapshot = provider.snapshot_of(file.batch)
+    snapshot = _snapshot(provider, file.batch)
     if not _exists(provider, file.batch, snapshot, file.role):
         return None
     deleted_at = _deleted_at(provider, file)
