@@ -55,11 +55,10 @@ class FileDigest:
         self._read()
         if self._size:
             os.fsync(self._file.fileno())
-        self.close()
         return FileFacts(self._size, self._digest.hexdigest())
 
     def close(self) -> None:
-        """End the thread, and close the file."""
+        """End the thread, and close its file."""
         self._end_thread()
         if self._file is not None:
             self._file.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ class ResultDownload:
         self._on_progress = on_progress
         self._digests: dict[str, FileDigest] = {}
         self._advanced = 0
+        self._closed = False
         self.scan = ResultScan(read, folder.part(RESULTS))
         self.size = 0
         """Bytes of the raw files that are whole."""
@@ -66,7 +68,11 @@ class ResultDownload:
 
     def synced(self, names: Sequence[str]) -> dict[str, Any]:
         """Return the facts of files, as the manifest has them, once they are on disk. Raises OSError."""
-        return {name: asdict(self._taken(name).facts()) for name in names}
+        facts: dict[str, Any] = {}
+        for name in names:
+            with closing(self._digests.pop(name, None) or FileDigest(self._folder.part(name))) as digest:
+                facts[name] = asdict(digest.facts())
+        return facts
 
     def join(self, requests: Path | None, key_field: str, total: int | None) -> JoinedResults:
         """Join the results with their requests, in `RESULTS` and `MISSING`. Raises OSError."""
@@ -84,6 +90,7 @@ class ResultDownload:
 
     def close(self) -> None:
         """Close all files."""
+        self._closed = True
         self.scan.close()
         for digest in self._digests.values():
             digest.close()
@@ -100,13 +107,9 @@ class ResultDownload:
 
     def _progress(self, role: str, size: int) -> None:
         self._on_progress(self.size + size)
-        if self.size + size >= self._advanced + _ADVANCED_EVERY:
+        if not self._closed and self.size + size >= self._advanced + _ADVANCED_EVERY:
             self._advanced = self.size + size
             for name in (RAW[role], RESULTS):
                 if name not in self._digests:
                     self._digests[name] = FileDigest(self._folder.part(name))
                 self._digests[name].advance()
-
-    def _taken(self, name: str) -> FileDigest:
-        """Return the digest of a file, which is used up by that."""
-        return self._digests.pop(name, None) or FileDigest(self._folder.part(name))
