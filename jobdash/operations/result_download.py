@@ -70,7 +70,8 @@ class ResultDownload:
         """Return the facts of files, as the manifest has them, once they are on disk. Raises OSError."""
         facts: dict[str, Any] = {}
         for name in names:
-            with closing(self._digests.pop(name, None) or FileDigest(self._folder.part(name))) as digest:
+            digest = self._digests.pop(name, None) or FileDigest(self._folder.part(name))
+            with closing(digest):
                 facts[name] = asdict(digest.facts())
         return facts
 
