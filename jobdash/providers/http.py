@@ -50,6 +50,11 @@ _OBJECTIONS = (ValueError, TypeError, FileNotFoundError, PermissionError, httpx2
 """What an SDK, HTTPX or the disk raises over a request it will not send."""
 
 
+def bearer(key: str) -> dict[str, str]:
+    """Return the header that presents a key."""
+    return {"Authorization": f"{_BEARER}{key}"}
+
+
 @dataclass(frozen=True, slots=True)
 class Deadlines:
     """How long an answer may take, in seconds."""

@@ -14,7 +14,7 @@ from jobdash.domain.remote_job import RemoteError, RemoteFile, RemoteJob
 from jobdash.domain.status import Status
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import FilePage, RemotePage, Submission
-from jobdash.providers.http import opened
+from jobdash.providers.http import bearer, opened
 from jobdash.providers.http_adapter import DirectAdapter, created, expected, listed_file
 from jobdash.providers.json_values import identifier, items, mapping, moment_ms, readable, text, whole
 from jobdash.providers.mistral.info import INFO
@@ -48,7 +48,7 @@ class MistralBatches(DirectAdapter):
     info = INFO
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._key}"}
+        return bearer(self._key)
 
     async def list(self, cursor: str | None = None, limit: int | None = None) -> RemotePage:
         """Return one page of batches, newest first; ``limit`` is at most 100."""

@@ -19,7 +19,7 @@ from jobdash.domain.remote_job import RemoteError, RemoteFile, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import FilePage, RemotePage, Submission
-from jobdash.providers.http import opened
+from jobdash.providers.http import bearer, opened
 from jobdash.providers.http_adapter import HttpAdapter, created, expected, listed_file
 from jobdash.providers.json_values import (
     NOT_JSON,
@@ -243,7 +243,7 @@ class OpenAIBatches(HttpAdapter):
         """Return what the SDK sends with each request: the key, whose it is, headers of the environment."""
         given = self._client.default_headers.items()
         known = {name: value for name, value in given if isinstance(value, str)}
-        return {"Authorization": f"Bearer {self._key}"} | known | {"Accept": "application/binary"}
+        return bearer(self._key) | known | {"Accept": "application/binary"}
 
     @asynccontextmanager
     async def _content(self, file_id: str) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -14,6 +14,7 @@ from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import FilePage, Submission
+from jobdash.providers.http import bearer
 from jobdash.providers.http_adapter import InlineRequests, created
 from jobdash.providers.json_values import decode_line, items, mapping, text, unwrapped_object, yes_or_no
 from jobdash.providers.openai.batches import OpenAIBatches
@@ -75,8 +76,8 @@ class OpenRouterBatches(OpenAIBatches):
     def _asked(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
     ) -> Awaitable[object]:
-        key = {"authorization": f"Bearer {self._key}"} | dict(headers or {})
-        return self._http.client.request(method, f"{self.origin}/{path}", headers=key, **more)
+        given = bearer(self._key) | dict(headers or {})
+        return self._http.client.request(method, f"{self.origin}/{path}", headers=given, **more)
 
 
 def _path(remote_id: str) -> str:

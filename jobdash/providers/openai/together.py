@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.errors import BadResponse
 from jobdash.providers.base import RemotePage, Submission
-from jobdash.providers.http import REDIRECT_EXPECTED, opened
+from jobdash.providers.http import REDIRECT_EXPECTED, bearer, opened
 from jobdash.providers.json_values import mapping, text, unwrapped_object
 from jobdash.providers.openai.batches import OpenAIBatches
 
@@ -38,7 +38,7 @@ class TogetherBatches(OpenAIBatches):
     async def upload(self, submission: Submission) -> str:
         """Ask where the file goes, send it there, and have it looked through."""
         path, wait = submission.path, self._deadlines.upload
-        key = {"authorization": f"Bearer {self._key}"}
+        key = bearer(self._key)
         with opened(path):
             size = path.stat().st_size
         place = self._http.client.request(
