@@ -50,9 +50,9 @@ def command(
     All of it is thrown away at the end, but for results that are fetched. With --jobs, a store is
     filled instead, and kept.
 
-    To have a batch fail in part at the emulated OpenAI: a request whose custom_id holds "emulate-error"
-    fails, and one with "emulate-cut-off" is cut off, unless all requests of their batch hold one of these.
-    So a retry of them succeeds.
+    To have a batch fail in part: of requests like {"custom_id", "method", "url", "body"} one whose
+    custom_id holds "emulate-error" fails, and one with "emulate-cut-off" is cut off, unless all requests of
+    their batch hold one of these. So a retry of them succeeds.
     """
     for name, given in {"--port": port is not None, "--speed": speed is not None, "--empty": empty}.items():
         if given and not emulator_only:
