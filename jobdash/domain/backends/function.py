@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from jobdash.domain.backends.base import REMOVE_MEANING, Remark, Verdict
 from jobdash.domain.backends.script import Script, kept, left_words
@@ -15,7 +14,6 @@ from jobdash.domain.text import clean, quantity
 from jobdash.domain.time import short_span
 
 
-@dataclass(frozen=True, slots=True)
 class Function(Script):
     """The rules of jobs of functions; what is the same for those of scripts is `Script`'s."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from jobdash.domain.backends.base import ASKED_LONG_AGO, REMOVE_MEANING, Remark, Verdict, accept_unfinished
 from jobdash.domain.backends.provider_batch_plan import plan_notes, waits_here
@@ -18,7 +17,6 @@ from jobdash.domain.text import clean
 from jobdash.domain.time import HOUR, short_span
 
 
-@dataclass(frozen=True, slots=True)
 class ProviderBatch:
     """The rules of batches at a provider."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from jobdash.domain.backends.base import ASKED_LONG_AGO, REMOVE_MEANING, Remark, Verdict, accept_unfinished
 from jobdash.domain.describe.job_text import STARTING, WAITS, stalled, starting, waits_for_script, worker_gone
@@ -18,7 +17,6 @@ _COMMAND_MOST = 32 * 1024
 """Characters of a command line that are shown: all of it, before it is started."""
 
 
-@dataclass(frozen=True, slots=True)
 class Script:
     """The rules of jobs of scripts."""
 

@@ -11,10 +11,10 @@ from jobdash.domain.backends.function import FUNCTION
 from jobdash.domain.items import ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Decision, Plan
-from jobdash.operations.backends.base import Backend
 from jobdash.operations.backends.script import ScriptBackend
 
 if TYPE_CHECKING:
+    from jobdash.operations.backends.base import Backend
     from jobdash.operations.context import OperationContext
     from jobdash.operations.job_lookup import Browser
 

@@ -12,10 +12,10 @@ from jobdash.domain.items import ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Decision, Plan
 from jobdash.domain.remainder import Remainder
-from jobdash.operations.backends.base import Backend, FetchedResults, FetchRequest
 from jobdash.operations.script_processes import MOST_LOOKED_AT, start_failure, workers
 
 if TYPE_CHECKING:
+    from jobdash.operations.backends.base import Backend, FetchedResults, FetchRequest
     from jobdash.operations.context import OperationContext
     from jobdash.operations.job_lookup import Browser
 

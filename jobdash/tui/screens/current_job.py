@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import waits_for_script
 from jobdash.domain.describe.result_text import relatives_words
 from jobdash.domain.family import JobFamily
 from jobdash.domain.job import AccountHealth, JobRow
-from jobdash.operations.backends.base import Backend
 from jobdash.operations.backends.registry import backend_of
 from jobdash.operations.job_lookup import Browser
 from jobdash.tui.commands import BY_ID, Footer
@@ -20,6 +20,9 @@ from jobdash.tui.render import header_footer, job_summary
 from jobdash.tui.render.text import Span
 from jobdash.tui.widgets.job_table import JobTable
 from jobdash.tui.widgets.line import Line
+
+if TYPE_CHECKING:
+    from jobdash.operations.backends.base import Backend
 
 _JOBS_KEPT = 512
 _READ_AHEAD, _READ_AT_ONCE = 100, 8
