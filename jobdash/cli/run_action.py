@@ -215,7 +215,7 @@ async def _confirmed(
         print_error(f"jobdash: {error}", Style.BAD)
         return summary, error.exit_code
     now = tuple(
-        replace(outcome, status_after=waited.rows[outcome.job.id].status)
+        outcome._replace(status_after=waited.rows[outcome.job.id].status)
         if outcome.job.id in waited.rows
         else outcome
         for outcome in summary.outcomes

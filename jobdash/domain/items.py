@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 FAILED, MISSING, CUT_OFF = "failed", "missing", "cut-off"
 """The parts of a job that a retry can be for; only answers of a batch are cut off."""
@@ -44,8 +45,7 @@ NO_ITEM = {
 """Shown where no item has this outcome."""
 
 
-@dataclass(frozen=True, slots=True)
-class ItemRow:
+class ItemRow(NamedTuple):
     """One item of a script's job, or one result of a batch; times are milliseconds UTC, None is unknown."""
 
     seq: int
@@ -75,8 +75,7 @@ class ItemErrorGroup:
     first_key: str
 
 
-@dataclass(frozen=True, slots=True)
-class ItemErrors:
+class ItemErrors(NamedTuple):
     """The errors of a job, grouped, the most frequent first."""
 
     groups: tuple[ItemErrorGroup, ...]
@@ -86,8 +85,7 @@ class ItemErrors:
     """Whether these were all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One run of a local job by a script; times are milliseconds UTC."""
 
     number: int
@@ -120,8 +118,7 @@ ENDED = "its process has ended already"
 """Why there is no process to end."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptProcess:
+class ScriptProcess(NamedTuple):
     """What is known here of the script behind a local job: who held it last, and how it was started."""
 
     pid: int | None = None

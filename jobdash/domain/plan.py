@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobdash.domain.describe.job_text import ended_word, stalled, worker_gone
 from jobdash.domain.items import CUT_OFF, RETRIED, ScriptProcess
@@ -80,8 +80,7 @@ class Choices:
         return replace(self, **changed)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """One job of a plan, as it was seen when the key was pressed."""
 
     job: JobRow
@@ -221,8 +220,7 @@ class ActionResult(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class ActionOutcome:
+class ActionOutcome(NamedTuple):
     """One job's end of an action."""
 
     job: JobRow
@@ -259,8 +257,7 @@ class ActionSummary:
         return not any(outcome.result is ActionResult.FAILED or outcome.refused for outcome in self.outcomes)
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """One line of a plan's description: what it is about, and what will happen."""
 
     topic: str

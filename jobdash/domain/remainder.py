@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from jobdash.domain.items import CUT_OFF, FAILED, MISSING
 from jobdash.domain.job import JobRow
@@ -17,8 +17,7 @@ PART_OF = {
 """How a retry calls the requests of each outcome that is no whole answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remainder:
+class Remainder(NamedTuple):
     """How many requests of a batch have no whole answer, its retries included; None is unknown."""
 
     total: int | None

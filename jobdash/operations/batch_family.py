@@ -109,8 +109,7 @@ class Family:
             last = 0  # what it left out as answered may be among what is lost
         rows = [_unanswered(row) if row.id in without else row for row in rows]
         found = counted or _estimated(rows, next((row for row in rows if row.id == last), None))
-        return replace(
-            found,
+        return found._replace(
             to_fetch=to_fetch,
             at_most=bool(unpromised - lost),
             blocked=self.blocked(),
@@ -163,7 +162,7 @@ def remainders(browser: Browser, rows: Iterable[JobRow]) -> dict[int, Remainder]
         if first == row.public_id:
             found[row.id] = family.remainder()
         else:
-            found[row.id] = replace(remainder_of(row), same_as=first)
+            found[row.id] = remainder_of(row)._replace(same_as=first)
     return found
 
 

@@ -105,7 +105,7 @@ async def _cancel_and_remove(job: JobRow, plan: Plan, work: OperationContext) ->
         return _refused(job, row)
     summary = await cancel_at_provider(row, plan, work)
     outcome = await _remove_now(job, plan.choices, plan.bulk, work)
-    return replace(outcome, reason=f"{outcome.reason}; provider: {summary}")
+    return outcome._replace(reason=f"{outcome.reason}; provider: {summary}")
 
 
 async def _cancel_first(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:

@@ -7,9 +7,9 @@ the ``[keys]`` setting. A new key is an entry here and an ``action_…`` method 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
+from typing import NamedTuple
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
@@ -48,8 +48,7 @@ class HelpGroup(Enum):
     MORE = "More"
 
 
-@dataclass(frozen=True, slots=True)
-class CommandState:
+class CommandState(NamedTuple):
     """What decides whether a command is offered; where it is not, it is hidden instead of dimmed."""
 
     row: JobRow | None = None
@@ -77,8 +76,7 @@ def _always(_state: CommandState) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One command; ``id`` is what ``[keys]`` calls it, empty where its key cannot be changed."""
 
     id: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from jobdash.config.settings import Config
 from jobdash.domain.job import JobRow
@@ -91,8 +92,7 @@ class DashboardContext:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """The jobs an action is for: those marked, else the one under the cursor."""
 
     rows: tuple[JobRow, ...]

@@ -64,12 +64,12 @@ def _decided(left: Remainder, **choices: Any) -> tuple[DecisionKind, str]:
 
 def test_what_was_looked_up_of_its_family_counts() -> None:
     assert _decided(LEFT) == (ACT, "")
-    assert _decided(replace(LEFT, failed=0, missing=0)) == (
+    assert _decided(LEFT._replace(failed=0, missing=0)) == (
         ALREADY,
         "nothing of that is left; there are 4 cut off: --only cut-off",
     )
-    assert _decided(replace(LEFT, blocked="m2x1 runs")) == (REFUSED, "m2x1 runs")
-    wanting = replace(LEFT, no_input="no copy")
+    assert _decided(LEFT._replace(blocked="m2x1 runs")) == (REFUSED, "m2x1 runs")
+    wanting = LEFT._replace(no_input="no copy")
     assert _decided(wanting) == (REFUSED, "no copy: jobdash retry k3f9a2bc --input FILE")
     assert _decided(wanting, input=Path("x")) == (ACT, "")
 

@@ -209,7 +209,7 @@ def test_a_retry_states_what_is_left_and_what_starts() -> None:  # E-4 C-13
 
 
 def test_a_retry_of_items_without_keys_states_that_it_begins_anew() -> None:
-    texts = texts_of(planned(Action.RETRY, FAILED, worker=replace(HERE, keyed=False)))
+    texts = texts_of(planned(Action.RETRY, FAILED, worker=HERE._replace(keyed=False)))
     assert texts["From the start"] == "its items have no keys: everything is done again"
     assert "Kept" not in texts
 

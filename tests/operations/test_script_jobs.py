@@ -455,7 +455,7 @@ def test_items_are_json_of_their_own(local: LocalWorld) -> None:
     run = begin(local.path)
     run.did("error")
     (item,) = local.browser.items(run.id)
-    shape = json.loads(json.dumps(item_json(replace(item, at=0))))
+    shape = json.loads(json.dumps(item_json(item._replace(at=0))))
     assert shape == {
         "key": "key 0",
         "outcome": "error",

@@ -220,7 +220,7 @@ def test_ids_and_prefixes_find_the_same(file: Reader, server: Reader) -> None:
 def test_items_are_kept_and_counted_alike(file: Reader, server: Reader) -> None:
     (job,) = [row.id for row in file.page(Scope(), Sort("created"), None, 1_000) if row.name == "items"]
     items = [
-        [replace(item, at=0) for item in reader.iter_items(job, waiting=True)] for reader in (file, server)
+        [item._replace(at=0) for item in reader.iter_items(job, waiting=True)] for reader in (file, server)
     ]
     assert items[0] == items[1]
     assert len(items[0]) > 300

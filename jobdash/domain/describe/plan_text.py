@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from jobdash.domain.backends.registry import grouped, parts
 from jobdash.domain.items import process_ids
@@ -107,7 +106,7 @@ def notes(plan: Plan) -> list[Note]:
         for note in rules.notes(part):
             ambiguous = len(by_backend) > 1 and (place == 0 or note.topic in topics)
             where = f"{rules.where(part)}: " if ambiguous and not note.of_some else ""
-            found.append(replace(note, text=f"{where}{note.text}"))
+            found.append(note._replace(text=f"{where}{note.text}"))
     found += _skipped(plan)
     meant = grouped(decision.job for decision in plan.acting or plan.decisions)
     meanings = dict.fromkeys(rules.meaning(plan) for rules, _ in meant)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import locale
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from jobdash.domain.items import ItemStatus
 from jobdash.domain.status import Status
 
 
-@dataclass(frozen=True, slots=True)
-class Symbols:
+class Symbols(NamedTuple):
     """Glyphs of one cell each, found in the common terminal fonts; each has a word beside it."""
 
     status: dict[Status, str]
@@ -44,7 +43,7 @@ class Symbols:
     opens: str = "⊞"
     """In front of a row that can be opened; `closes` where it is open."""
     closes: str = "⊟"
-    ascii: bool = field(default=False)
+    ascii: bool = False
 
 
 UNICODE = Symbols(
@@ -127,7 +126,7 @@ def choose(ascii_only: bool | None, env: Mapping[str, str] = os.environ) -> Symb
     """Return the symbols for a setting (None: what the locale can show) and for NO_COLOR."""
     if not_utf8(env) if ascii_only is None else ascii_only:
         return ASCII
-    return replace(UNICODE, track=PLAIN_TRACK) if "NO_COLOR" in env else UNICODE
+    return UNICODE._replace(track=PLAIN_TRACK) if "NO_COLOR" in env else UNICODE
 
 
 def not_utf8(env: Mapping[str, str]) -> bool:
