@@ -47,11 +47,29 @@ def _shared(flag: str, name: str, **settings: Any) -> click.Option:
     return click.Option([flag, name], expose_value=False, callback=remember, **settings)
 
 
+def help_option() -> click.Option:
+    """Return ``--help``; click's own looks for a translation of its text, which takes 1.4 ms of a command."""
+    return click.Option(
+        ["-h", "--help"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_help,
+        help="Show this message and exit.",
+    )
+
+
+def _show_help(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
+
+
 class ContextCommand(click.Command):
     """A command with the shared options, and examples under its help."""
 
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **settings: Any) -> None:
-        settings["params"] = [*(settings.get("params") or ()), *shared_options()]
+        settings["params"] = [*(settings.get("params") or ()), *shared_options(), help_option()]
         super().__init__(*args, **settings)
         self._examples = examples
 

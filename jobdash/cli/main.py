@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from jobdash.cli.command import shared_options
+from jobdash.cli.command import help_option, shared_options
 from jobdash.cli.context import FAILED, INTERRUPTED, OUTPUT_CLOSED, CliContext
 from jobdash.cli.error_output import show_error
 from jobdash.cli.output import Output, Style, prepared, print_error, print_text
@@ -129,6 +129,7 @@ def _show_version(ctx: click.Context, _param: click.Parameter, value: bool) -> N
             callback=_show_version,
             help="Show the version.",
         ),
+        help_option(),
     ],
 )
 @click.pass_context

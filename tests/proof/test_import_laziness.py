@@ -104,6 +104,7 @@ def test_list_json_is_the_leanest_of_all(made: Path) -> None:
         "csv",
         "tomllib",
         "concurrent.futures",
+        "locale",
         "shlex",
         "jobdash.cli.tables",
         "jobdash.domain.failures",
