@@ -9,7 +9,7 @@ from jobdash.domain.job import JobRow
 from jobdash.operations.context import OperationContext
 from jobdash.operations.input_copies import delete_input_copy
 from jobdash.operations.person import is_elsewhere
-from jobdash.operations.result_folder import FolderRefused, ResultFolder
+from jobdash.operations.result_folder import FolderRefused, ResultFolder, folder_of
 from jobdash.store.commands.results import KeptHere
 from jobdash.store.writer import Writer
 
@@ -36,10 +36,16 @@ async def delete_batch_files(job: JobRow, work: OperationContext) -> DeletedHere
 
 def _delete(job: JobRow, kept: KeptHere, work: OperationContext) -> DeletedHere:
     deleted, wrong = 0, []
+    places = []
     if kept.results_folder is not None and is_elsewhere(kept.host):
         wrong.append(f"{kept.results_folder} (on {kept.host})")
     elif kept.results_folder is not None:
-        folder = ResultFolder(kept.results_folder, job)
+        places.append(ResultFolder(kept.results_folder, job))
+    # What a retry or auto_fetch has fetched stays there when a person fetches to another place.
+    usual = folder_of(work.results_folder, job)
+    if usual.path != kept.results_folder and usual.is_own:
+        places.append(usual)
+    for folder in places:
         try:
             deleted += folder.delete()
             if folder.merged.is_own:
@@ -47,7 +53,7 @@ def _delete(job: JobRow, kept: KeptHere, work: OperationContext) -> DeletedHere:
         except FolderRefused as error:
             wrong.append(str(error))
         except OSError as error:
-            wrong.append(f"{kept.results_folder} ({error.strerror or error})")
+            wrong.append(f"{folder.path} ({error.strerror or error})")
     if kept.submit_key is not None:
         try:
             deleted += delete_input_copy(work.store.path, kept.submit_key)

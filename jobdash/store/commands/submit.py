@@ -7,6 +7,7 @@ from typing import Any
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, QUEUED_HERE, UNCONFIRMED, Status
+from jobdash.domain.text import quantity
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.dialects.base import Connection
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
@@ -226,7 +227,7 @@ class SubmitWrites(SnapshotWrites):
         (parent_id,) = _PARENT.run(connection, job_key=intent.job_id).fetchone()
         if parent_id is not None:
             row = self._row_now(connection, intent.job_id)
-            detail = f"{row.total or 0:,} requests sent again as {row.public_id}"
+            detail = f"{quantity(row.total or 0, 'request')} sent again as {row.public_id}"
             parent = self._row(connection, parent_id)
             self._add_event(connection, self._clock(), "retry", parent, "done", detail, bulk=intent.bulk)
 
