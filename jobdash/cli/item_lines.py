@@ -10,7 +10,7 @@ from typing import Any
 from jobdash.cli.output import Style, print_error, print_text
 from jobdash.domain.items import ITEM_WORDS, NO_ITEM, ItemErrors, ItemRow, ItemStatus
 from jobdash.domain.job import JobDetails
-from jobdash.domain.text import clean
+from jobdash.domain.text import clean, quantity
 from jobdash.domain.time import rfc3339
 from jobdash.operations.item_source import FetchedItems, ItemSource, StoredItems
 from jobdash.operations.job_lookup import Browser
@@ -49,7 +49,7 @@ def print_items(source: ItemSource, outcome: ItemStatus | None, limit: int | Non
     """Print the items of a job, a line each, under their counts and the commonest errors."""
     counts = source.counts()
     print_text("")
-    text = " · ".join(f"{number:,} {ITEM_WORDS[word]}" for word, number in counts.items() if number)
+    text = " · ".join(_counted(word, number) for word, number in counts.items() if number)
     print_text(f"Items  {text or 'none are kept'}")
     if not text:
         return
@@ -63,6 +63,11 @@ def print_items(source: ItemSource, outcome: ItemStatus | None, limit: int | Non
         print_error(NO_ITEM[outcome].lower())
     elif number < there:
         print_error(f"{number:,} of {there:,} items; --limit 0 shows all")
+
+
+def _counted(outcome: ItemStatus, number: int) -> str:
+    word = ITEM_WORDS[outcome]
+    return quantity(number, word) if outcome is ItemStatus.ERROR else f"{number:,} {word}"
 
 
 def _knows(source: ItemSource, outcome: ItemStatus | None) -> bool:

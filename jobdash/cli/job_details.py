@@ -73,14 +73,14 @@ def _print_errors(job: JobDetails, failed: FailedRequests) -> None:
     public = job.row.public_id
     if failed.kept and groups:
         print_text(f"  each of them: jobdash show {public} --items --limit 0")
-    elif failed.kept:
-        which = quantity(failed.kept, "failed request" if rules_of(job.row).at_provider else "failed item")
+    elif number := failed.kept or job.row.results_error:
+        which = quantity(number, "failed request" if rules_of(job.row).at_provider else "failed item")
         print_text("")
         print_text(f"{which}: jobdash show {public} --items --outcome error --limit 0")
     if worth_asking(job):
         print_text("")
         print_text(f"{_unknown(job, failed)}; jobdash refresh-errors {public} asks for them")
-    elif truncated(job, failed):
+    elif failed.kept and truncated(job, failed):
         print_text(f"  not all of them: the first {failed.kept:,} are kept here")
 
 

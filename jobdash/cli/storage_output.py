@@ -295,7 +295,9 @@ def _print_rule(rule: RetentionRule, plan: Plan, summary: ActionSummary | None) 
             print_text(f"  … and {more:,} more; --json has them all")
         return
     failed = [outcome for outcome in summary.outcomes if outcome.result is ActionResult.FAILED]
-    print_text(f"{what}: of {quantity(summary.count(ActionResult.DONE), 'job')}, {len(failed):,} failed")
+    print_text(
+        f"{what}: removed of {quantity(summary.count(ActionResult.DONE), 'job')}, {len(failed):,} failed"
+    )
     for outcome in failed[:_MOST]:
         print_error(f"  {outcome.job.public_id}  {clean(outcome.job.name, 40)}: {outcome.reason}", Style.WARN)
 

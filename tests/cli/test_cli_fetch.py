@@ -176,6 +176,30 @@ def test_a_removal_deletes_fetched_files_and_the_copy_of_the_input_and_nothing_e
     assert (known["fetched_at"], known["results_folder"], known["results"]) == (None, None, None)
 
 
+def test_a_partial_batch_whose_results_are_here_says_where_its_errors_are(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(total=9, failures=(BatchFailure(2),))
+    cli("sync", "--account", "openai")
+    cli("fetch", batch, "--out", str(tmp_path / "out"))
+    shown = cli("show", batch).out
+    assert f"2 failed requests: jobdash show {cli.id_of(batch)} --items --outcome error" in shown
+    assert "the first 0" not in shown
+    assert "Items  7 ok · 2 errors" in cli("show", batch, "--items").out
+
+
+def test_what_is_in_the_results_folder_goes_too_when_it_was_fetched_elsewhere_later(
+    cli: Cli, tmp_path: Path
+) -> None:
+    usual = tmp_path / "usual"
+    cli.config.write_text(cli.config.read_text() + f'[results]\nfolder = "{usual}"\n')
+    batch, other = cli.add_finished(total=3), cli.add_finished(total=3)
+    cli("sync", "--account", "openai")
+    cli("fetch", batch, other, "--out", str(usual))
+    cli("fetch", batch, "--out", str(tmp_path / "out"))
+    assert "deleted 8 files here" in cli("remove", batch, "--files", "--yes").out
+    assert list((tmp_path / "out").iterdir()) == []
+    assert [folder.name for folder in usual.iterdir()] == [f"{other}-{cli.id_of(other)}"]
+
+
 def test_a_copy_that_cannot_be_kept_is_said_and_the_batch_is_sent_all_the_same(
     cli: Cli, tmp_path: Path
 ) -> None:

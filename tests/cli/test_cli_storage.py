@@ -188,7 +188,7 @@ def test_the_rules_of_the_config_file_are_used(cli: Cli) -> None:
     with cli.config.open("a") as file:
         file.write('\n[retention]\nrecords = "8d"\n')
     ran = cli("prune", "--yes")
-    assert (ran.code, ran.out) == (0, "records (status:finished older:8d): of 1 job, 0 failed\n")
+    assert (ran.code, ran.out) == (0, "records (status:finished older:8d): removed of 1 job, 0 failed\n")
     assert cli.job(old)["removed_at"] is not None
     with cli.config.open("a") as file:
         file.write('files = "soon"\n')
