@@ -24,6 +24,7 @@ from jobdash.demo.emulator import (
     Switches,
     Timing,
 )
+from jobdash.demo.emulator.batch import Role
 from jobdash.demo.emulator.faults import Delay, ErrorAnswer
 from jobdash.domain.status import Tab
 
@@ -92,8 +93,10 @@ async def test_keys_work_while_results_arrive(
 async def test_several_are_fetched_and_one_that_fails_says_why(
     emulator: Emulator, server: EmulatorServer, path: Path, here: Path
 ) -> None:
-    emulator.faults.add(FaultRule(effect=ErrorAnswer(404), path="*/content", times=1))
     async with over(emulator, server, path, batch("one"), batch("two")) as dash:
+        newest = next(iter(emulator.openai.account(OPENAI_KEY).batches.newest_first()))
+        output = emulator.openai.result_file(newest, Role.OUTPUT)
+        emulator.faults.add(FaultRule(effect=ErrorAnswer(404), path=f"*/{output}/content"))
         await dash.press("a", "d")
         await dash.until(lambda: "Fetched: 1 · Failed: 1 · Skipped: 0" in dash.toast)
         assert "results were deleted at the provider" in dash.toast
