@@ -94,7 +94,7 @@ async def test_several_are_fetched_and_one_that_fails_says_why(
     emulator: Emulator, server: EmulatorServer, path: Path, here: Path
 ) -> None:
     async with over(emulator, server, path, batch("one"), batch("two")) as dash:
-        newest = next(iter(emulator.openai.account(OPENAI_KEY).batches.newest_first()))
+        (newest,) = emulator.openai.account(OPENAI_KEY).batches.page(1).batches
         output = emulator.openai.result_file(newest, Role.OUTPUT)
         emulator.faults.add(FaultRule(effect=ErrorAnswer(404), path=f"*/{output}/content"))
         await dash.press("a", "d")
