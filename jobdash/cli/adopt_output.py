@@ -9,7 +9,7 @@ from jobdash.cli.job_line import short_name
 from jobdash.cli.output import print_error
 from jobdash.cli.selection import named_job
 from jobdash.cli.session import open_session
-from jobdash.cli.summary import SummaryLine, print_line, print_summary, tone_of
+from jobdash.cli.summary import SummaryLine, print_line, print_summary, result_style
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.text import clean
@@ -67,7 +67,7 @@ def _print(context: CliContext, line: SummaryLine, word: str = "", *, dry_run: b
     if context.as_json:
         print_summary("adopt", [line], context.opened.browser, dry_run=dry_run)
     else:
-        print_line(word or str(line.result), line.before, line.reason, tone_of(line.result))
+        print_line(word or str(line.result), line.before, line.reason, result_style(line.result))
         if dry_run:
             print_error("dry run: nothing was changed")
     return 0 if line.result is ActionResult.DONE else FAILED

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import wraps
 from itertools import pairwise
 from pathlib import Path
@@ -132,12 +132,11 @@ class OptionalValue(click.Option):
         return record and (f"{self.opts[0]}[={self.make_metavar(ctx)}]", record[1])
 
 
-def command_with_context(
-    name: str, *examples: str, settings: Mapping[str, Any] | None = None
-) -> Callable[[Callable[..., Any]], click.Command]:
+def command_with_context(name: str, *examples: str) -> Callable[[Callable[..., Any]], click.Command]:
     """Declare a command; its help is the function's docstring."""
-    context_settings = {"max_content_width": 100, **(settings or {})}
-    return click.command(name, cls=ContextCommand, examples=examples, context_settings=context_settings)
+    return click.command(
+        name, cls=ContextCommand, examples=examples, context_settings={"max_content_width": 100}
+    )
 
 
 class DurationParam(click.ParamType[int]):

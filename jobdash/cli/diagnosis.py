@@ -17,7 +17,7 @@ from jobdash.operations.doctor import (
     AccountFacts,
     StoreFacts,
     account_facts,
-    engine_lack,
+    engine_problem,
     file_owners,
     server_warnings,
     store_facts,
@@ -180,8 +180,8 @@ def _print_scripts(store: StoreFacts | None) -> None:
     _good(f"account local: your own scripts, {store.scripts:,} running now")
     for line in worker_lines(store):
         _good(f"job functions: {line}")
-    if lack := engine_lack(store):
-        _warn(f"job functions: {lack}")
+    if problem := engine_problem(store):
+        _warn(f"job functions: {problem}")
     if store.stalled:
         jobs = "1 job has lost its" if store.stalled == 1 else f"{store.stalled:,} jobs have lost their"
         _warn(f"account local: {jobs} script; jobdash list -f 'account:local status:unfinished'")

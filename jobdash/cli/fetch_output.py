@@ -17,7 +17,7 @@ from jobdash.cli.job_line import short_name
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session
-from jobdash.cli.summary import print_line, tone_of
+from jobdash.cli.summary import print_line, result_style
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.results import ResultFormat
@@ -35,7 +35,7 @@ _MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class FetchWishes:
+class FetchOptions:
     """What a person wants of a fetch."""
 
     folder: Path | None
@@ -46,14 +46,14 @@ class FetchWishes:
     """A batch and its retries in one."""
 
 
-def fetch_jobs(context: CliContext, wanted: JobSelector, wishes: FetchWishes) -> int:
+def fetch_jobs(context: CliContext, wanted: JobSelector, options: FetchOptions) -> int:
     """Fetch the results of the jobs that were named; return the exit code."""
-    piped = wishes.folder is None
+    piped = options.folder is None
     if piped and context.as_json:
         raise UsageError("--out - writes the results themselves, --json a document about them: not both")
-    if piped and wishes.format is ResultFormat.PARQUET:
+    if piped and options.format is ResultFormat.PARQUET:
         raise UsageError("--out - writes JSON lines or CSV; parquet wants a folder")
-    check_format(wishes.format)
+    check_format(options.format)
     selection = select(context, wanted)
     context.writable()
     progress = FetchProgress(len(selection.rows), shown=not context.as_json)
@@ -61,23 +61,25 @@ def fetch_jobs(context: CliContext, wanted: JobSelector, wishes: FetchWishes) ->
     def report(done: FetchedResults) -> None:
         progress.finished()
         if piped:
-            _pipe(context, done, partial=wishes.partial)
+            _pipe(context, done, partial=options.partial)
         elif not context.as_json:
             word = "fetched" if done.result is ActionResult.DONE else str(done.result)
-            print_line(word, done.row, _words(context, done, partial=wishes.partial), tone_of(done.result))
+            print_line(
+                word, done.row, _words(context, done, partial=options.partial), result_style(done.result)
+            )
 
     async def work(stop: CancelToken) -> tuple[list[FetchedResults], bool]:
         async with open_session(context, stop) as session:
-            with _folder(wishes.folder) as folder:
+            with _folder(options.folder) as folder:
                 request = FetchRequest(
                     folder,
                     lambda: Browser(context.config.database),
                     session.work,
-                    partial=wishes.partial,
-                    format=wishes.format,
+                    partial=options.partial,
+                    format=options.format,
                     on_progress=progress.received,
                     record=not piped,
-                    merged=wishes.merged,
+                    merged=options.merged,
                 )
                 fetched = await fetch(selection.rows, request, report, stop)
             return fetched, stop.is_set()

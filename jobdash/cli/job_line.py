@@ -30,7 +30,7 @@ def status_word(row: JobRow) -> str:
     return status_words(row, store_time())
 
 
-def status_tone(row: JobRow) -> Style:
+def status_style(row: JobRow) -> Style:
     """Return what the status means at a glance; what ended well is quiet."""
     if row.outcome in {Completeness.PARTIAL, Completeness.ALL_FAILED} or stalled(row, store_time()):
         return Style.WARN
@@ -77,7 +77,7 @@ COLUMNS = tuple(
 
 def line(row: JobRow, now: int) -> list[TableCell]:
     """Return a job's cells, one for each of `COLUMNS`."""
-    tone = status_tone(row)
+    tone = status_style(row)
     quiet = Style.QUIET if tone is Style.QUIET else Style.PLAIN
     own = {"status": tone, "failed": Style.WARN if row.failed else Style.QUIET}
     return [TableCell(write(row, now), own.get(name, quiet)) for name, write in _CELLS]

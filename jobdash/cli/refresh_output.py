@@ -7,7 +7,7 @@ from jobdash.cli.event_loop import run_stoppable
 from jobdash.cli.output import print_text
 from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session
-from jobdash.cli.summary import SummaryLine, print_line, print_summary, tone_of
+from jobdash.cli.summary import SummaryLine, print_line, print_summary, result_style
 from jobdash.domain.plan import ActionResult
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.refresh_errors import Refreshed, refresh_errors
@@ -19,7 +19,7 @@ def refresh(context: CliContext, wanted: JobSelector) -> int:
 
     def report(done: Refreshed) -> None:
         if not context.as_json:
-            print_line(str(done.result), done.row, done.reason, tone_of(done.result))
+            print_line(str(done.result), done.row, done.reason, result_style(done.result))
 
     async def work(stop: CancelToken) -> tuple[list[Refreshed], bool]:
         async with open_session(context, stop) as session:

@@ -54,17 +54,17 @@ class RunOptions:
 
 
 def act_on(
-    context: CliContext, action: Action, wanted: JobSelector, choices: Choices, manner: RunOptions
+    context: CliContext, action: Action, wanted: JobSelector, choices: Choices, options: RunOptions
 ) -> int:
     """Do an action to the jobs that were named; return the exit code."""
-    if not manner.dry_run:
+    if not options.dry_run:
         close_what_is_abandoned(context)
     # What is removed already is nothing to complain of: a script may remove twice.
     selection = select(context, wanted, removed=action is Action.REMOVE)
-    if action is Action.RETRY and not manner.dry_run:
+    if action is Action.RETRY and not options.dry_run:
         selection = _asked_first(context, selection)
     plan = plan_selection(context, action, selection, choices)
-    return carry_out(context, plan, manner, worst=FAILED if selection.bad_words else 0)
+    return carry_out(context, plan, options, worst=FAILED if selection.bad_words else 0)
 
 
 def _asked_first(context: CliContext, selection: SelectedJobs) -> SelectedJobs:
@@ -102,20 +102,20 @@ def plan_selection(context: CliContext, action: Action, selection: SelectedJobs,
     return plan_jobs(action, selection.rows, here, choices, scope=words, browser=browser)
 
 
-def carry_out(context: CliContext, plan: Plan, manner: RunOptions, *, worst: int = 0) -> int:
+def carry_out(context: CliContext, plan: Plan, options: RunOptions, *, worst: int = 0) -> int:
     """Ask, act, and report; return the exit code, which is ``worst`` where all goes well."""
     refused = any(decision.verdict is DecisionKind.REFUSED for decision in plan.skipped)
     worst = worst or (FAILED if refused else 0)
     if not context.as_json:
         _print_head(context, plan)
         print_skipped(plan)
-    awaited = () if manner.wait_ms is None else _under_way(plan)
-    if manner.dry_run or not (plan.acting or awaited):
-        return _dry_run(context, plan, manner, worst)
+    awaited = () if options.wait_ms is None else _under_way(plan)
+    if options.dry_run or not (plan.acting or awaited):
+        return _dry_run(context, plan, options, worst)
     context.writable()
-    if plan.acting and not manner.yes:
+    if plan.acting and not options.yes:
         confirm_plan(plan)
-    summary, waited = _execute(context, plan, manner)
+    summary, waited = _execute(context, plan, options)
     after = context.opened.browser.rows([outcome.job.id for outcome in summary.outcomes])
     if context.as_json:
         print_summary(plan.action, lines_of(summary.outcomes, after), context.opened.browser)
@@ -143,9 +143,9 @@ def _print_head(context: CliContext, plan: Plan) -> None:
     print_text(f"Found {plan.pending:,} pending job(s)")
 
 
-def _dry_run(context: CliContext, plan: Plan, manner: RunOptions, worst: int) -> int:
+def _dry_run(context: CliContext, plan: Plan, options: RunOptions, worst: int) -> int:
     if context.as_json:
-        print_summary(plan.action, plan_lines(plan), context.opened.browser, dry_run=manner.dry_run)
+        print_summary(plan.action, plan_lines(plan), context.opened.browser, dry_run=options.dry_run)
     elif plan.acting:
         show_plan(plan, print_text, most=None)
         print_error("dry run: nothing was changed")
@@ -166,7 +166,7 @@ def _skips(plan: Plan) -> tuple[ActionOutcome, ...]:
     )
 
 
-def _execute(context: CliContext, plan: Plan, manner: RunOptions) -> tuple[ActionSummary, int]:
+def _execute(context: CliContext, plan: Plan, options: RunOptions) -> tuple[ActionSummary, int]:
     """Carry out a plan, and wait if that is wanted; return the summary and the waiting's exit code."""
     planned_skips = {decision.job.id for decision in plan.skipped}
 
@@ -177,18 +177,18 @@ def _execute(context: CliContext, plan: Plan, manner: RunOptions) -> tuple[Actio
     async def work(stop: CancelToken) -> tuple[ActionSummary, int]:
         async with open_session(context, stop) as session:
             summary = await execute(plan, session.work, report)
-            if manner.wait_ms is None or stop.is_set():
+            if options.wait_ms is None or stop.is_set():
                 return summary, 0
-            return await _confirmed(summary, manner, session)
+            return await _confirmed(summary, options, session)
 
     return run_stoppable(work)
 
 
 async def _confirmed(
-    summary: ActionSummary, manner: RunOptions, session: CommandSession
+    summary: ActionSummary, options: RunOptions, session: CommandSession
 ) -> tuple[ActionSummary, int]:
     """Wait until what was accepted is confirmed; return the summary as it is then."""
-    assert manner.wait_ms is not None
+    assert options.wait_ms is not None
     done = tuple(outcome.job.id for outcome in summary.outcomes if outcome.result is ActionResult.DONE)
     awaited = {*done, *_under_way(summary.plan)}
     printed: set[str] = set()
@@ -204,8 +204,8 @@ async def _confirmed(
 
     waiting = WaitProgress(
         ids=tuple(awaited),
-        ended=manner.ended,
-        deadline=session.work.clock() + manner.wait_ms,
+        ended=options.ended,
+        deadline=session.work.clock() + options.wait_ms,
         on_change=lambda row: news(f"{row.public_id} {short_name(row)}: {status_word(row)}"),
         on_sync=on_sync,
     )
@@ -237,7 +237,7 @@ def _exit_code(summary: ActionSummary, waited: int, worst: int) -> int:
 
 
 def cancel_all_pending(
-    context: CliContext, wanted: JobSelector, choices: Choices, manner: RunOptions, *, sync_first: bool
+    context: CliContext, wanted: JobSelector, choices: Choices, options: RunOptions, *, sync_first: bool
 ) -> int:
     """Cancel what is unfinished; jobs known here are tried also where an account could not be asked first."""
     wanted = replace(wanted, accounts=context.named_accounts(wanted.accounts))
@@ -247,14 +247,14 @@ def cancel_all_pending(
     if sync_first and asked:
         names = [account.name for account in asked] if wanted.accounts else None
         worst = FAILED if sync_now(context, names) else 0
-    if not manner.dry_run:
+    if not options.dry_run:
         close_what_is_abandoned(context)
     plan = plan_cancel_all(context.opened.browser, scope, situation(context, named=False), choices)
     at_providers = any(rules_of(decision.job).at_provider for decision in plan.decisions)
     only_local = bool(plan.decisions) and not at_providers
     if asked and (worst or not sync_first) and not only_local:
         print_error(as_of_words(context.opened.browser, context.config, store_time()))
-    return carry_out(context, plan, manner, worst=worst)
+    return carry_out(context, plan, options, worst=worst)
 
 
 def _asked(context: CliContext, wanted: JobSelector) -> tuple[Account, ...]:

@@ -75,11 +75,9 @@ def select(context: CliContext, wanted: JobSelector, *, removed: bool = False) -
     return _named(context, wanted, removed=removed)
 
 
-def select_one(
-    context: CliContext, word: str, accounts: tuple[str, ...] = (), *, removed: bool = False
-) -> JobRow:
-    """Find the one job a word names; raises what is wrong with it."""
-    return select(context, JobSelector((word,), None, accounts), removed=removed).rows[0]
+def select_one(context: CliContext, word: str, accounts: tuple[str, ...]) -> JobRow:
+    """Find the one job a word names, a removed one too; raises what is wrong with it."""
+    return select(context, JobSelector((word,), None, accounts), removed=True).rows[0]
 
 
 def _named(context: CliContext, wanted: JobSelector, *, removed: bool) -> SelectedJobs:

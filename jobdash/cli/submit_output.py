@@ -209,7 +209,7 @@ def check_files(
 def submit_files(context: CliContext, reports: Sequence[SubmitReport], *, dry_run: bool, yes: bool) -> int:
     """Submit what was found sound, one after the other; return the exit code."""
     sound = [report for report in reports if report.wanted is not None]
-    doubts = _look_for_doubts(context, sound, dry_run=dry_run)
+    doubts = _print_doubts(context, sound, dry_run=dry_run)
     if dry_run:
         print_dry_run(context, reports)
         return FAILED if len(sound) < len(reports) else 0
@@ -223,7 +223,7 @@ def submit_files(context: CliContext, reports: Sequence[SubmitReport], *, dry_ru
     return _exit_code(reports, stopped=stopped)
 
 
-def _look_for_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_run: bool) -> bool:
+def _print_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_run: bool) -> bool:
     """Print what a person should confirm; return whether there is anything."""
     found = False
     for report in sound:

@@ -89,7 +89,7 @@ def _as_json(line: SummaryLine, available: Mapping[int, bool | None], *, dry_run
     } | planned
 
 
-def tone_of(result: ActionResult) -> Style:
+def result_style(result: ActionResult) -> Style:
     """Return how a line with this result looks."""
     return _TONES[result]
 
@@ -97,7 +97,7 @@ def tone_of(result: ActionResult) -> Style:
 def print_outcome(plan: Plan, outcome: ActionOutcome) -> None:
     """Print one job's end, as it happens."""
     word = _done_word(plan, outcome) if outcome.result is ActionResult.DONE else str(outcome.result)
-    print_line(word, outcome.job, outcome.reason, tone_of(outcome.result))
+    print_line(word, outcome.job, outcome.reason, result_style(outcome.result))
 
 
 def _done_word(plan: Plan, outcome: ActionOutcome) -> str:

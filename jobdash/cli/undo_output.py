@@ -10,7 +10,7 @@ from jobdash.cli.job_line import short_name
 from jobdash.cli.output import Style, print_error, print_text
 from jobdash.cli.selection import named_job
 from jobdash.cli.session import open_session
-from jobdash.cli.summary import SummaryLine, print_line, print_summary, tone_of
+from jobdash.cli.summary import SummaryLine, print_line, print_summary, result_style
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobRow
@@ -116,6 +116,6 @@ def _print(context: CliContext, lines: list[SummaryLine]) -> None:
         word, reason = str(line.result), line.reason
         if line.after is not None and line.result is ActionResult.DONE:
             word, reason = "taken back", f"{shown_status(line.after, store_time())} again"
-        print_line(word, line.before, reason, tone_of(line.result))
+        print_line(word, line.before, reason, result_style(line.result))
     if lines:
         print_text(f"Taken back: {sum(line.result is ActionResult.DONE for line in lines):,}")

@@ -7,7 +7,7 @@ from jobdash.cli.context import FAILED, TIMED_OUT, CliContext
 from jobdash.cli.event_loop import run
 from jobdash.cli.fetch_output import print_fetched
 from jobdash.cli.job_json import job_json
-from jobdash.cli.job_line import NONE_PASSES, known_done, short_name, status_tone, status_word
+from jobdash.cli.job_line import NONE_PASSES, known_done, short_name, status_style, status_word
 from jobdash.cli.notifications import notifications
 from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.selection import JobSelector, select
@@ -20,7 +20,7 @@ from jobdash.operations.auto_fetch import EndedBatches
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.sync import SyncReport
-from jobdash.operations.wait import WaitProgress, WaitResult, look_until, wait_until
+from jobdash.operations.wait import WaitProgress, WaitResult, poll_until, wait_until
 
 
 def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -> int:
@@ -36,7 +36,7 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
         if _over(row) and not context.as_json:
             if row.id not in ended:
                 ended.add(row.id)
-                print_text(_words(row), status_tone(row))
+                print_text(_words(row), status_style(row))
         elif (words := _words(row)) not in printed:
             printed.add(words)
             print_error(words)
@@ -68,7 +68,7 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
 async def _wait(context: CliContext, waiting: WaitProgress, stop: CancelToken) -> WaitResult:
     """Ask, notify and fetch meanwhile, where the store can be written; else read what others write."""
     if context.opened.read_only is not None:
-        return await look_until(waiting, context.opened.browser, stop)
+        return await poll_until(waiting, context.opened.browser, stop)
     async with open_session(context, stop) as session:
         async with notifications(context, session.work.store):
             waited = await wait_until(waiting, session.syncs)
@@ -98,7 +98,7 @@ def _print(context: CliContext, waited: WaitResult) -> None:
         return
     for row in rows:
         if not _over(row):
-            print_text(_words(row), status_tone(row))
+            print_text(_words(row), status_style(row))
     if waited.timed_out:
         unfinished = sum(row.unfinished for row in rows)
         print_error(f"the time is up; {unfinished:,} of {len(rows):,} not finished", Style.WARN)

@@ -12,7 +12,7 @@ from jobdash.cli.context import FAILED, INTERRUPTED, CliContext, no_account
 from jobdash.cli.event_loop import run_stoppable
 from jobdash.cli.fetch_output import print_fetched
 from jobdash.cli.job_json import job_json
-from jobdash.cli.job_line import known_done, short_name, status_tone, status_word
+from jobdash.cli.job_line import known_done, short_name, status_style, status_word
 from jobdash.cli.notifications import notifier_of
 from jobdash.cli.output import Style, as_json, print_error, print_text
 from jobdash.cli.session import open_session
@@ -31,7 +31,7 @@ def watch(context: CliContext, *, once: bool) -> int:
     """Watch until SIGTERM or Ctrl-C, or poll once; return the exit code."""
     if not context.config.accounts and context.config.notify is None:
         raise ConfigError(no_account(context.config))
-    return _Watching(context).look_once() if once else _Watching(context).watch()
+    return _Watching(context).poll_once() if once else _Watching(context).watch()
 
 
 class _Watching:
@@ -54,7 +54,7 @@ class _Watching:
         stopped = run_stoppable(work)
         return INTERRUPTED if stopped and not self._terminated else 0
 
-    def look_once(self) -> int:
+    def poll_once(self) -> int:
         async def work(stop: CancelToken) -> list[SyncReport]:
             async with open_session(self._context, stop) as session:
                 made, browser = self._made(session.work.store), self._context.opened.browser
@@ -107,7 +107,7 @@ class _Watching:
         failed = f"{row.failed:,} failed" if row.failed else ""
         counts = ", ".join(filter(None, (known_done(row), failed)))
         words = (row.public_id, f"{short_name(row)} ({row.account})", status_word(row), counts)
-        print_text("  ".join(filter(None, words)), status_tone(row))
+        print_text("  ".join(filter(None, words)), status_style(row))
         sys.stdout.flush()
 
     def _synced(self, report: SyncReport) -> None:

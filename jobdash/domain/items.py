@@ -79,7 +79,7 @@ class ItemErrors(NamedTuple):
     """The errors of a job, grouped, the most frequent first."""
 
     groups: tuple[ItemErrorGroup, ...]
-    looked_at: int
+    examined: int
     """How many failed items were looked at."""
     complete: bool
     """Whether these were all of them."""

@@ -32,9 +32,9 @@ from jobdash.store.reader import Reader
 from jobdash.store.writer import Writer
 
 T = TypeVar("T")
-_LOOK_AGAIN_S = 5.0
+_RECHECK_S = 5.0
 """The longest sleep between two checks of whose turn it is to poll: F5 may be pressed in another process."""
-ATTENDED_MS = MINUTE
+ACTIVE_MS = MINUTE
 """While a person presses keys, an account is asked at least so often: batches are made elsewhere, too."""
 
 
@@ -66,7 +66,7 @@ class AccountWorker:
         self._on_trouble = on_trouble
         self._on_fetched = on_fetched
         self._sending: asyncio.Task[None] | None = None
-        self._looking_after: set[asyncio.Task[None]] = set()
+        self._follow_ups: set[asyncio.Task[None]] = set()
         """Called with an error that cannot be written to the store."""
         self._trouble = ""
         self._session: Future[AccountSession] = Future()
@@ -74,7 +74,7 @@ class AccountWorker:
         self._main: asyncio.Task[Any] | None = None
         self._wake = asyncio.Event()
         self._stopped = False
-        self._attended_at: int | None = None
+        self._active_at: int | None = None
         """When a person last pressed a key, milliseconds UTC."""
         self._rests_until = 0
 
@@ -145,9 +145,7 @@ class AccountWorker:
         reader = await self._open_reader(work.store)
         try:
             while True:
-                wait = (
-                    await self._poll_if_due(reader, work) if not self._poller.is_duplicate else _LOOK_AGAIN_S
-                )
+                wait = await self._poll_if_due(reader, work) if not self._poller.is_duplicate else _RECHECK_S
                 await self._rest(wait)
         finally:
             reader.close()
@@ -159,12 +157,12 @@ class AccountWorker:
                 return Reader(self._config.database, self._clock)
             except StoreError as error:
                 await self._record_failure(error, store)
-                await self._rest(_LOOK_AGAIN_S)
+                await self._rest(_RECHECK_S)
 
     async def _rest(self, seconds: float) -> None:
         """Wait until it may be time to poll, or until a poll is requested."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), max(0.05, min(seconds, _LOOK_AGAIN_S)))
+            await asyncio.wait_for(self._wake.wait(), max(0.05, min(seconds, _RECHECK_S)))
             self._wake.clear()
             self._session.result().reset()
 
@@ -182,7 +180,7 @@ class AccountWorker:
                 began = self._clock()
                 report = await self._poller.sync(self._session.result(), reader, work, self._seen)
                 self._on_sync(report)
-                self._look_after(report.finished, reader, work)
+                self._follow_up(report.finished, reader, work)
                 if report.error is None:
                     self._send_queue(work)
                 now = self._clock()
@@ -190,16 +188,16 @@ class AccountWorker:
                 self._trouble = ""
             return self._until_due(reader)[0]
         except StoreBusy:
-            return _LOOK_AGAIN_S
+            return _RECHECK_S
         except KeyDiffers as error:
             self._report_trouble(str(error))
-            return _LOOK_AGAIN_S
+            return _RECHECK_S
         except StoreError as error:
             await self._record_failure(error, work.store)
-            return _LOOK_AGAIN_S
+            return _RECHECK_S
         except Exception as error:  # noqa: BLE001 - recorded on the account, where a person sees it
             await self._record_failure(error, work.store)
-            return _LOOK_AGAIN_S
+            return _RECHECK_S
 
     def _send_queue(self, work: OperationContext) -> None:
         """Let what waits in the queue be sent beside the polling: an upload takes its time."""
@@ -214,16 +212,16 @@ class AccountWorker:
         except Exception as error:  # noqa: BLE001 - recorded on the account, where a person sees it
             await self._record_failure(error, work.store)
 
-    def _look_after(self, rows: Sequence[JobRow], reader: Reader, work: OperationContext) -> None:
+    def _follow_up(self, rows: Sequence[JobRow], reader: Reader, work: OperationContext) -> None:
         """Let what follows of the end of batches go on beside the polling."""
         if not rows:
             return
         ended = EndedBatches(self._config, work, reader.again, self._on_fetched)
-        task = asyncio.get_running_loop().create_task(self._looked_after(ended, rows, work.store))
-        self._looking_after.add(task)
-        task.add_done_callback(self._looking_after.discard)
+        task = asyncio.get_running_loop().create_task(self._run_follow_up(ended, rows, work.store))
+        self._follow_ups.add(task)
+        task.add_done_callback(self._follow_ups.discard)
 
-    async def _looked_after(self, ended: EndedBatches, rows: Sequence[JobRow], store: StoreWriter) -> None:
+    async def _run_follow_up(self, ended: EndedBatches, rows: Sequence[JobRow], store: StoreWriter) -> None:
         try:
             await ended.fetch_results(rows)
             await ended.ask_expiry(rows)
@@ -240,19 +238,19 @@ class AccountWorker:
         planned = min(health.next_poll_at for health in known)
         if planned == 0 or planned - now > self._poller.longest_ms:
             return 0.0, False
-        due = min(planned, self._attended_due(own, now))
+        due = min(planned, self._active_due(own, now))
         if due < planned and 0 < (own.claimed_until or 0) - now <= self._poller.longest_ms:
             due = planned  # another process is at it
         due = max(due, min(self._rests_until, now + self._config.sync.fastest_ms))
         return (due - now) / 1000, due < planned
 
-    def _attended_due(self, health: AccountHealth, now: int) -> int:
+    def _active_due(self, health: AccountHealth, now: int) -> int:
         """Return when the account is due while keys are pressed; never, where none are."""
-        attended, asked_at = self._attended_at, health.asked_at
+        active_at, asked_at = self._active_at, health.asked_at
         never = now + self._poller.longest_ms
-        if attended is None or now - attended >= ATTENDED_MS or health.error is not None:
+        if active_at is None or now - active_at >= ACTIVE_MS or health.error is not None:
             return never
-        often = max(ATTENDED_MS - round(_LOOK_AGAIN_S * 1000), self._config.sync.fastest_ms)
+        often = max(ACTIVE_MS - round(_RECHECK_S * 1000), self._config.sync.fastest_ms)
         return never if asked_at is None else asked_at + often
 
     def _seen(self, batches: int) -> None:
@@ -267,12 +265,12 @@ class AccountWorker:
             self._close()
         self._call_soon(lambda: self._main.cancel() if self._main else None)
 
-    def attended(self) -> None:
-        """A person presses keys here."""
-        self._attended_at = self._clock()
+    def record_activity(self) -> None:
+        """Note that a person has pressed a key: the account is polled more often for a while."""
+        self._active_at = self._clock()
 
     def wake(self) -> None:
-        """Look at once whether it is time to poll."""
+        """Check at once whether it is time to poll."""
         self._call_soon(self._wake.set)
 
     def _call_soon(self, call: Callable[[], object]) -> None:
@@ -329,7 +327,7 @@ async def close_abandoned(
             await store.write(Writer.end_leases_of_dead)
             for row in await store.write(Writer.give_up_removals, asked):
                 on_given_up(row, NOT_CONFIRMED)
-        await asyncio.sleep(_LOOK_AGAIN_S)
+        await asyncio.sleep(_RECHECK_S)
 
 
 async def execute_and_report(

@@ -93,7 +93,7 @@ class Family:
         """Return what is left of it, counted in its results where all of them are here."""
         files = self.here()
         away = [member for member, each in zip(self.members, files, strict=True) if each is None]
-        unpromised = {member.row.id for member in away if self.unpromised(member)}
+        may_lack_results = {member.row.id for member in away if self.may_lack_results(member)}
         lost = {member.row.id for member in away if answers_lost(member)}
         to_fetch = sum(member.row.remote_id is not None and member.row.id not in lost for member in away)
         counted: Remainder | None = None
@@ -102,7 +102,7 @@ class Family:
                 counted = self._counted([each for each in files if each is not None])
             except NotIndexed:
                 counted = None  # an error when it is carried out
-        without = lost | unpromised
+        without = lost | may_lack_results
         rows = [member.row for member in self.members]
         last = self.last.row.id
         if any(row.id in without for row in rows if row.id != last):
@@ -111,12 +111,12 @@ class Family:
         found = counted or _estimated(rows, next((row for row in rows if row.id == last), None))
         return found._replace(
             to_fetch=to_fetch,
-            at_most=bool(unpromised - lost),
+            at_most=bool(may_lack_results - lost),
             blocked=self.blocked(),
             no_input=self.no_input(),
         )
 
-    def unpromised(self, member: JobDetails) -> bool:
+    def may_lack_results(self, member: JobDetails) -> bool:
         """Whether a member has ended and its provider may not have its results: all of it may be to send."""
         row, info = member.row, self.info
         if row.collected is not None or row.remote_status not in TERMINAL:

@@ -129,7 +129,7 @@ def worker_lines(store: StoreFacts) -> Iterator[str]:
         yield f"engine {store.engine}"
 
 
-def engine_lack(store: StoreFacts) -> str:
+def engine_problem(store: StoreFacts) -> str:
     """Return why no worker can run here, though there are jobs for one; empty where one can."""
     lacks = store.workers.jobs and not store.engine
     return "the engine of [worker] is not installed here: no worker can run on this computer" if lacks else ""

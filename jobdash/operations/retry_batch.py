@@ -140,7 +140,7 @@ class _Retry:
         if done.folder is None:
             if done.result is ActionResult.SKIPPED and not done.refused:
                 return None  # it has ended without any
-            if done.reason == DELETED and family.unpromised(member):
+            if done.reason == DELETED and family.may_lack_results(member):
                 return None  # the plan has the reason
             raise JobdashError(f"{member.row.public_id} was not fetched: {done.reason}")
         if done.lacking:

@@ -42,7 +42,7 @@ from jobdash.store.writer import Writer
 
 DEADLINE_MS = 45 * MINUTE
 """An upload may take half an hour; after this long both requests have certainly ended."""
-_KEYLESS_LOOKS = 3
+_KEYLESS_POLLS = 3
 """How often a batch without a key is looked for at once, as a list may lag behind."""
 _BY_KEY, _BY_TIME = "its key or its input file", "its time and number of requests"
 _DOUBT = f"the batch may or may not exist; the next syncs find it by {_BY_KEY}, if it does"
@@ -162,7 +162,7 @@ class SubmitRun(ABC):
             if _certainly_not_created(error):
                 return await self._failed(f"{error_text(error)}{_left(file_id)}", error=error)
             answered = isinstance(error, BadResponse)
-            return await self._look_for_it(
+            return await self._find_batch(
                 f"{error_text(error)}: {_DOUBT}" if answered else NO_ANSWER, file_id
             )
         return await self._created(remote, asked_at)
@@ -280,7 +280,7 @@ class SubmitRun(ABC):
         found = await self._work.store.write(Writer.recheck, job_id, fence=fence, accept=None)
         return found.row if isinstance(found, Refusal) else found
 
-    async def _look_for_it(self, doubt: str, file_id: str) -> SubmitOutcome:
+    async def _find_batch(self, doubt: str, file_id: str) -> SubmitOutcome:
         """Ask for the newest batches once; what is not there yet is left to the syncs, never sent again."""
         asked_at = self._work.clock()
         try:
@@ -295,10 +295,10 @@ class SubmitRun(ABC):
         if ours is not None:
             return await self._created(ours, asked_at)
         if not self._caller.capabilities.carries_key:
-            return await self._look_for_keyless(doubt, page)
+            return await self._find_keyless_batch(doubt, page)
         return SubmitOutcome(SubmitEnd.UNCONFIRMED, doubt, self._row)
 
-    async def _look_for_keyless(self, doubt: str, page: RemotePage) -> SubmitOutcome:
+    async def _find_keyless_batch(self, doubt: str, page: RemotePage) -> SubmitOutcome:
         """Look for a batch by its time and its number of requests; what is found later, a sync finds."""
         assert self._row is not None
         assert self._intent is not None
@@ -306,9 +306,9 @@ class SubmitRun(ABC):
         until = max(self._intent.deadline, self._work.clock())
         row, intent = self._row, replace(self._intent, deadline=until)
         found: Reconciled | str = ""
-        for look in range(_KEYLESS_LOOKS):
-            if look:
-                await sleep_until_cancelled(2.0**look, self._sleep, self._work.stop)
+        for poll in range(_KEYLESS_POLLS):
+            if poll:
+                await sleep_until_cancelled(2.0**poll, self._sleep, self._work.stop)
                 try:
                     page = await self._caller.call(ListPage())
                 except (ProviderError, NotSent):

@@ -17,7 +17,7 @@ from jobdash.operations.submit_request import SubmitRequest, order, requests_of,
 
 
 @dataclass(frozen=True, slots=True)
-class SubmitWish:
+class SubmitForm:
     """What a person has chosen; empty texts are nothing."""
 
     path: Path
@@ -54,18 +54,18 @@ class SubmitCheck:
 
 
 def check(
-    wish: SubmitWish, open_browser: Callable[[], Browser], prices: Mapping[str, ListPrice], now: int
+    form: SubmitForm, open_browser: Callable[[], Browser], prices: Mapping[str, ListPrice], now: int
 ) -> SubmitCheck:
     """Check a file; reads all of it, so that it belongs in a thread of its own."""
     try:
         request = order(
-            wish.path,
-            wish.account,
-            name=wish.name or None,
-            model=wish.model or None,
-            endpoint=wish.endpoint or None,
-            tags=dict(wish.tags),
-            split=wish.split,
+            form.path,
+            form.account,
+            name=form.name or None,
+            model=form.model or None,
+            endpoint=form.endpoint or None,
+            tags=dict(form.tags),
+            split=form.split,
         )
         with closing(open_browser()) as browser:
             before = sent_before(request, browser)

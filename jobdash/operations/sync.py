@@ -90,14 +90,14 @@ class Sync:
         self._others = others_alive(self.reader)
         try:
             async with self._claim_kept():
-                await self._look(report, started, health)
+                await self._poll(report, started, health)
         except ProviderError as error:
             report.error = error
         await price_stale(self.reader, self.work.store, self.work.prices)
         report.next_poll_at = await self._record_health(report, started, health)
         return report
 
-    async def _look(self, report: SyncReport, started: int, health: AccountHealth | None) -> None:
+    async def _poll(self, report: SyncReport, started: int, health: AccountHealth | None) -> None:
         # A key that lists other jobs was seen at the last sync: only the jobs in doubt are asked for.
         was_strange = health is not None and health.error_kind == SeesNone.__name__
         singles, full = self._singles, self.full

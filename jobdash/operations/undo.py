@@ -90,7 +90,7 @@ def undo_words(action: Undoable) -> str:
     """Return what an undo takes back, and what it cannot, in one or two sentences."""
     words = f"Take back: {_undoable_words(action)}."
     if action.what is UndoKind.REMOVAL:
-        return " ".join((words, *_brought_back(action)))
+        return " ".join((words, *_undo_effects(action)))
     if any(row.cancel_requested_at is not None for row in action.jobs):
         return f"{words} A cancel was accepted: it will show cancelling."
     return words
@@ -113,7 +113,7 @@ def _name(row: JobRow) -> str:
     return clean(row.name, 60) or "(no name)"
 
 
-def _brought_back(action: Undoable) -> Iterator[str]:
+def _undo_effects(action: Undoable) -> Iterator[str]:
     """Yield what the undo of a removal brings back, and what not."""
     for rules, rows in grouped(action.jobs):
-        yield from rules.brought_back(rows, alone=len(action.jobs) == 1)
+        yield from rules.undo_effects(rows, alone=len(action.jobs) == 1)

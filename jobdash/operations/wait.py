@@ -20,7 +20,7 @@ from jobdash.store.writer import Writer
 LOOK_AGAIN_MS = 2_000
 """The longest time between two polls of the store: another dashboard may have written the news."""
 _SHORTEST_MS = 50
-_LOCAL_LOOK_MS = 250
+_LOCAL_POLL_MS = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ async def wait_until(waiting: WaitProgress, syncs: AccountSyncs) -> WaitResult:
         await sleep_until_cancelled(_pause_ms(open_rows, waiting, syncs) / 1000, waiting.sleep, stop)
 
 
-async def look_until(waiting: WaitProgress, browser: Browser, stop: CancelToken) -> WaitResult:
+async def poll_until(waiting: WaitProgress, browser: Browser, stop: CancelToken) -> WaitResult:
     """Wait as `wait_until` does, without asking or writing anything: others do, in a store read here."""
     while True:
         rows = waiting.rows(browser)
@@ -106,7 +106,7 @@ async def look_until(waiting: WaitProgress, browser: Browser, stop: CancelToken)
         timed_out = waiting.deadline is not None and now >= waiting.deadline
         if not open_rows or nobody_runs or stop.is_set() or timed_out:
             return WaitResult(rows, timed_out and bool(open_rows), stop.is_set(), nobody_runs)
-        await sleep_until_cancelled(_LOCAL_LOOK_MS / 1000, waiting.sleep, stop)
+        await sleep_until_cancelled(_LOCAL_POLL_MS / 1000, waiting.sleep, stop)
 
 
 def _nobody_runs(row: JobRow, now: int) -> bool:
@@ -167,7 +167,7 @@ def _pause_ms(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Account
     if waiting.deadline is not None:
         moments.append(waiting.deadline)
     if any(not rules_of(row).at_provider for row in open_rows):  # a look at the store is all it takes
-        moments.append(now + _LOCAL_LOOK_MS)
+        moments.append(now + _LOCAL_POLL_MS)
     soonest = min(moments, default=now) - now
     return max(_SHORTEST_MS, min(soonest, LOOK_AGAIN_MS))
 

@@ -109,7 +109,7 @@ class WorkerPool:
         self._running = _Running()
         self._room = threading.Semaphore(options.concurrency)
         self._dispatched: dict[str, float] = {}
-        self._looked_at = self._cleaned_at = -math.inf
+        self._polled_at = self._cleaned_at = -math.inf
         self._seen_version = -1
         self._idle = False
         self._trouble: str | None = None
@@ -174,9 +174,9 @@ class WorkerPool:
     def _may_be_due(self, connection: Connection) -> bool:
         """Whether the store has changed, something runs, or a lease may have run out since the last poll."""
         version, now = connection.data_version(), time.monotonic()
-        if version == self._seen_version and self._idle and now < self._looked_at + _CLEAN_UP_S:
+        if version == self._seen_version and self._idle and now < self._polled_at + _CLEAN_UP_S:
             return False
-        self._seen_version, self._looked_at = version, now
+        self._seen_version, self._polled_at = version, now
         return True
 
     def _clean_up(self, connection: Connection) -> None:

@@ -21,10 +21,10 @@ from jobdash.providers.json_values import (
     PENDING_FILE,
     REFUSED_FILE,
     mapping,
-    moment_ms,
     rfc3339_ms,
     shown,
     text,
+    time_ms,
     whole,
 )
 from jobdash.providers.refusals import not_expected
@@ -129,7 +129,7 @@ class HttpAdapter(ABC):
         if "output" not in job.files:
             return None
         file = await self._get_file(job.files["output"])
-        return moment_ms(file.get("expires_at")) or rfc3339_ms(file.get("expirationTime"))
+        return time_ms(file.get("expires_at")) or rfc3339_ms(file.get("expirationTime"))
 
     def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
         """Raise NotFound: unless an adapter says otherwise, its provider hands no input file out."""
@@ -230,8 +230,8 @@ def listed_file(value: object, is_for_batches: Callable[[str], bool]) -> RemoteF
         file_id,
         text(file.get("filename")),
         whole(file.get("bytes")) if "bytes" in file else whole(file.get("size_bytes")),
-        moment_ms(file.get("created_at")),
-        moment_ms(file.get("expires_at")),
+        time_ms(file.get("created_at")),
+        time_ms(file.get("expires_at")),
         is_for_batches(text(file.get("purpose")) or ""),
     )
 

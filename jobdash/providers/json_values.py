@@ -209,13 +209,13 @@ def unwrapped_object(value: object, *wrappers: str) -> Mapping[str, object]:
     return found
 
 
-def moment_ms(value: object) -> int | None:
+def time_ms(value: object) -> int | None:
     """Return a time as milliseconds UTC: a Unix time, also as a text, one as RFC 3339 writes it, or an object
     with one of these (a protobuf's ``seconds``, a Go server's ``Time``).
     """
     if isinstance(value, dict):
         inner = [value.get(name) for name in ("seconds", "Time", "time")]
-        return next((ms for each in inner if not isinstance(each, dict) and (ms := moment_ms(each))), None)
+        return next((ms for each in inner if not isinstance(each, dict) and (ms := time_ms(each))), None)
     return (rfc3339_ms(value) or unix_ms(whole(value))) if isinstance(value, str) else unix_ms(value)
 
 

@@ -28,7 +28,7 @@ LONGEST_WAIT_S = 24 * 3600.0
 
 _DETAIL = 4096
 """How much of a provider's words is kept, in characters; a proxy's error page can be long."""
-_LOOKED_AT = 64 * 1024
+_READ_BYTES = 64 * 1024
 """How much of them is searched for secrets: much more than is kept, but not the megabytes a proxy may send,
 which would hold up the loop.
 """
@@ -79,7 +79,7 @@ def refusal(status: int, headers: Mapping[str, str], content: bytes, *, now: flo
     Retry-After that names a date. The provider's own words are kept, redacted, in ``detail``.
     """
     body = _read(content)
-    detail = redact(body.message[:_LOOKED_AT])[:_DETAIL]
+    detail = redact(body.message[:_READ_BYTES])[:_DETAIL]
     kind = _kind(status, body)
     message = f"{_PHRASES[kind]} ({status})"
     if detail and not (kind is AuthRejected and _is_wrong_key(body)):
@@ -110,7 +110,7 @@ def _kind(status: int, body: _ErrorBody) -> type[ProviderError]:
     return InvalidRequest if 400 <= status < 500 else BadResponse
 
 
-def answered_error(value: object, status: int = 200) -> BadResponse | None:
+def answered_error(value: object) -> BadResponse | None:
     """Return the error that an answer inside 2xx holds in the place of what was asked for.
 
     None for an answer with any content of its own: a batch may well list its errors.
@@ -119,7 +119,7 @@ def answered_error(value: object, status: int = 200) -> BadResponse | None:
     error = any(fields.get(name) for name in ("error", "errors", "detail")) and not fields.keys() & _CONTENT
     if not (error or fields.get("object") == "error"):
         return None
-    return _unexpected("the provider answered an error", value, status)
+    return _unexpected("the provider answered an error", value, 200)
 
 
 def not_expected(what: str, value: object) -> BadResponse:
@@ -128,7 +128,7 @@ def not_expected(what: str, value: object) -> BadResponse:
 
 
 def _unexpected(sentence: str, value: object, status: int | None) -> BadResponse:
-    detail = redact(error_words(value)[:_LOOKED_AT])[:_DETAIL] if isinstance(value, dict) else ""
+    detail = redact(error_words(value)[:_READ_BYTES])[:_DETAIL] if isinstance(value, dict) else ""
     words = f": {detail[:_IN_MESSAGE]}" if detail else ""
     return BadResponse(f"{sentence}{words}", status=status, detail=detail)
 
@@ -150,7 +150,7 @@ def _read(content: bytes) -> _ErrorBody:
     try:
         body: object = json.loads(content)
     except (ValueError, RecursionError):
-        page = content[:_LOOKED_AT].decode("utf-8", "replace")
+        page = content[:_READ_BYTES].decode("utf-8", "replace")
         return _ErrorBody(" ".join(_visible_text(page).split()), frozenset(), None)
     if isinstance(body, list) and body:
         body = body[0]

@@ -34,7 +34,6 @@ _LEFT = (
 )
 _SET_HELD = "UPDATE job SET remote_status = ?, raw_status = ?, owner = ?, lease_until = ? WHERE id = ?"
 _RELEASE_ALL = "UPDATE part SET owner = NULL, lease_until = NULL WHERE job_id = ?"
-_FAILED = "SELECT coalesce(failed, 0) FROM job WHERE id = ?"
 
 
 class PartItem(NamedTuple):

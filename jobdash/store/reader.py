@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobdash.domain.job import AccountHealth, JobRow
+from jobdash.domain.status import QUEUED_HERE, Status
 from jobdash.errors import Interrupted
 from jobdash.store.files import replaced
 from jobdash.store.location import PostgresLocation
@@ -14,8 +15,7 @@ from jobdash.store.queries.events import EventReads
 from jobdash.store.queries.items import ItemReads
 from jobdash.store.queries.jobs import JobReads
 from jobdash.store.queries.pages import PageReads
-from jobdash.store.queries.queue import QueueReads
-from jobdash.store.rows import COLUMNS
+from jobdash.store.rows import COLUMNS, UNFINISHED_REMOTELY
 from jobdash.store.sort_orders import Scope, Sort, SortKey
 
 __all__ = ["Interrupted", "Reader", "Scope", "Sort", "SortKey"]
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # a list of jobs does without
     from jobdash.store.records import ServerFacts
 
 
-class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionReads, QueueReads):
+class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionReads):
     """One read-only connection to a store, with all queries."""
 
     def again(self) -> Reader:
@@ -72,6 +72,24 @@ class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionRea
                 " polled_by FROM account ORDER BY name"
             )
         ]
+
+    def queued_here(self) -> int:
+        """Return how many batches wait on this computer to be sent."""
+        ((number,),) = self._all(
+            "SELECT count(*) FROM job WHERE queued IS NOT NULL AND raw_status = ? AND remote_id IS NULL"
+            " AND status = ? AND removed_at IS NULL",
+            (QUEUED_HERE, str(Status.PENDING)),
+        )
+        return int(number)
+
+    def enqueued_tokens(self, account: str, model: str | None) -> int:
+        """Return the estimated tokens of what an account has under way for a model, or waits to be sent."""
+        ((tokens,),) = self._all(
+            "SELECT coalesce(sum(estimated_tokens), 0) FROM job INDEXED BY job_unfinished"
+            f" WHERE {UNFINISHED_REMOTELY} AND account = ? AND model IS ? AND gone_at IS NULL",
+            (account, model),
+        )
+        return int(tokens)
 
     def secret(self) -> str:
         """Return the store's secret, which goes into the fingerprint of each key."""

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from jobdash.operations.writer_thread import StoreWriter
 
 
-_LOOK_MOST_S = 3.0
+_PLAN_TIMEOUT_S = 3.0
 """Seconds for checking the processes of scripts; after that a plan is made without them."""
 
 
@@ -92,11 +92,11 @@ class ActionFlows:
             with closing(self._context.open_browser()) as browser:
                 return plan_jobs(action, rows, situation, choices, hidden=hidden, browser=browser)
 
-        looks = action in {Action.RETRY, Action.REMOVE}
-        if looks or not all(rules_of(row).at_provider for row in rows):
+        reads_files = action in {Action.RETRY, Action.REMOVE}
+        if reads_files or not all(rules_of(row).at_provider for row in rows):
             # Off this thread: it checks processes, folders and fetched results, and a disk may hang.
             with suppress(TimeoutError):
-                return await asyncio.wait_for(asyncio.to_thread(plan), _LOOK_MOST_S)
+                return await asyncio.wait_for(asyncio.to_thread(plan), _PLAN_TIMEOUT_S)
         return plan_jobs(action, rows, situation, choices, hidden=hidden)
 
     def cancel_all(self, scope: Scope, *, marked: bool) -> None:

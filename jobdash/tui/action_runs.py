@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, ActionSummary, Plan
 from jobdash.errors import StoreError
-from jobdash.tui.news import Severity
+from jobdash.tui.messages import Severity
 
 if TYPE_CHECKING:
     from jobdash.operations.rate_limiter import CancelToken

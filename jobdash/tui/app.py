@@ -28,15 +28,15 @@ from jobdash.tui.action_runs import ActionRun, ActionRuns, single_toast, summary
 from jobdash.tui.commands import APP_BINDINGS, CommandState, palette
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import Host
-from jobdash.tui.news import (
+from jobdash.tui.messages import (
     AccountWaiting,
     Notified,
     Severity,
     StoreFailed,
     StoreReady,
     Synced,
-    SyncNews,
     SyncProgress,
+    SyncSummary,
     ThreadMessage,
     toasts,
 )
@@ -163,7 +163,7 @@ class JobdashApp(Host):
     def store_unreadable(self, error: StoreError) -> None:
         """Report that the store cannot be read any more."""
         if isinstance(error, StoreAway):
-            self.main.banner.away(str(error))
+            self.main.banner.show_away(str(error))
         else:
             self.main.show_banner(str(self.context.store_error(error)))
 
@@ -184,7 +184,7 @@ class JobdashApp(Host):
         """Register keys before they are sent to a widget."""
         if isinstance(event, events.Key) and not event.is_forwarded:
             self.keys.sent(event)
-            self.runtime.attended()
+            self.runtime.record_activity()
         await super().on_event(event)
 
     def on_key(self, event: events.Key) -> None:
@@ -246,10 +246,10 @@ class JobdashApp(Host):
 
     @on(Synced)
     def _synced(self, event: Synced) -> None:
-        self.context.under_way.found.pop(event.news.account, None)
-        for row in event.news.finished:
-            self.main.view.model.add_news(row)
-        for toast in toasts(_without_own(event.news, self.screen)):
+        self.context.under_way.found.pop(event.summary.account, None)
+        for row in event.summary.finished:
+            self.main.view.model.mark_tab(row)
+        for toast in toasts(_without_own(event.summary, self.screen)):
             self.notify(toast.text, severity=toast.severity)
         self.main.view.draw_lines()
 
@@ -362,13 +362,13 @@ class JobdashApp(Host):
             self.quit_flow.interrupt()
 
 
-def _without_own(news: SyncNews, screen: Screen[object]) -> SyncNews:
+def _without_own(summary: SyncSummary, screen: Screen[object]) -> SyncSummary:
     """Leave out the jobs of the bulk action in front, whose own dialog lists them."""
     run = getattr(screen, "run", None)
     if not isinstance(run, ActionRun):
-        return news
+        return summary
     own = {decision.job.id for decision in run.plan.acting}
-    return replace(news, finished=tuple(row for row in news.finished if row.id not in own))
+    return replace(summary, finished=tuple(row for row in summary.finished if row.id not in own))
 
 
 def _longest_toast(size: Size) -> int:

@@ -44,7 +44,7 @@ class HelpGroup(Enum):
 
     SELECTED = "On the marked jobs, else the current one"
     ALL = "On everything in tab and filter"
-    LOOK = "Looking"
+    VIEW = "Looking"
     MORE = "More"
 
 
@@ -183,19 +183,19 @@ COMMANDS: tuple[Command, ...] = (
         group=HelpGroup.ALL, changes=True, footer=2),
     Command("view.mark_all", "mark_all", "Mark all", "a", _LIST, "Mark all in tab and filter",
         group=HelpGroup.ALL, footer=12),
-    Command("view.filter", "filter", "Filter", "slash", _LIST, "Filter as you type", group=HelpGroup.LOOK,
+    Command("view.filter", "filter", "Filter", "slash", _LIST, "Filter as you type", group=HelpGroup.VIEW,
         shown_key="/", footer=8),
-    Command("view.sort", "sort", "Sort", "s", _LIST, "Sort by the next column", group=HelpGroup.LOOK,
+    Command("view.sort", "sort", "Sort", "s", _LIST, "Sort by the next column", group=HelpGroup.VIEW,
         footer=11),
-    Command("view.reverse", "reverse", "Reverse the order", "S", _LIST, group=HelpGroup.LOOK),
-    Command("view.mark", "mark", "Mark", "space", _LIST, "Mark or unmark this job", group=HelpGroup.LOOK,
+    Command("view.reverse", "reverse", "Reverse the order", "S", _LIST, group=HelpGroup.VIEW),
+    Command("view.mark", "mark", "Mark", "space", _LIST, "Mark or unmark this job", group=HelpGroup.VIEW,
         footer=7),
-    Command("view.clear", "clear", "Clear marks, then filter", "escape", _LIST, group=HelpGroup.LOOK),
+    Command("view.clear", "clear", "Clear marks, then filter", "escape", _LIST, group=HelpGroup.VIEW),
     Command("view.cost", "toggle_cost", "Cost", "dollar_sign", _LIST, "Show or hide the column COST",
-        group=HelpGroup.LOOK, shown_key="$"),
+        group=HelpGroup.VIEW, shown_key="$"),
     Command("view.pause", "pause", "Pause", "p", _LIST, "Stop drawing changes, or go on",
-        group=HelpGroup.LOOK, footer=13),
-    Command("app.sync", "app.sync", "Sync now", "f5,ctrl+r", group=HelpGroup.LOOK, footer=14),
+        group=HelpGroup.VIEW, footer=13),
+    Command("app.sync", "app.sync", "Sync now", "f5,ctrl+r", group=HelpGroup.VIEW, footer=14),
     Command("file.submit", "submit", "Submit", "n", (Place.MAIN,), "Submit a file as a new batch",
         group=HelpGroup.MORE, changes=True, palette="Choose a JSONL file, check it, and make a batch of it",
         footer=15),
@@ -208,11 +208,11 @@ COMMANDS: tuple[Command, ...] = (
     Command("app.quit", "app.quit", "Quit", "q", group=HelpGroup.MORE, footer=18, pinned=True),
     *(Command(f"tab.{tab}", f"tab({tab.number})", tab.capitalize(), str(tab.number), _LIST) for tab in Tab),
     Command("tab.attention", "app.attention", "Attention", "8", _LIST, "What to look at, and why",
-        group=HelpGroup.LOOK),
+        group=HelpGroup.VIEW),
     Command("family.open", "unfold", "Open family", "right", _TABLE,
-        "Show the parts and retries of a job beneath it", group=HelpGroup.LOOK),
+        "Show the parts and retries of a job beneath it", group=HelpGroup.VIEW),
     Command("family.close", "fold", "Close family", "left", _TABLE, "Show them as one row",
-        group=HelpGroup.LOOK),
+        group=HelpGroup.VIEW),
     Command("table.up", "move(-1)", "Up", "up,k", _TABLE),
     Command("table.down", "move(1)", "Down", "down,j", _TABLE),
     Command("table.page_up", "page(-1)", "Page up", "pageup", _TABLE),

@@ -13,7 +13,15 @@ from jobdash.domain.text import clean
 from jobdash.errors import JobdashError, StoreAway, StoreBusy, StoreError, StoreReadOnly
 from jobdash.tui.action_runs import ActionRun
 from jobdash.tui.context import DashboardContext
-from jobdash.tui.news import AccountWaiting, Notified, StoreFailed, StoreReady, Synced, SyncNews, SyncProgress
+from jobdash.tui.messages import (
+    AccountWaiting,
+    Notified,
+    StoreFailed,
+    StoreReady,
+    Synced,
+    SyncProgress,
+    SyncSummary,
+)
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -103,10 +111,10 @@ class Runtime:
                 context.config,
                 context.clock,
                 on_wait=lambda name, until: self._post(AccountWaiting(name, until)),
-                on_sync=lambda report: self._post(Synced(news_of(report))),
+                on_sync=lambda report: self._post(Synced(sync_summary(report))),
                 on_progress=lambda name, seen: self._post(SyncProgress(name, seen)),
                 on_trouble=self._notice,
-                on_fetched=lambda done: self._post(Synced(fetched_news(done))),
+                on_fetched=lambda done: self._post(Synced(fetch_summary(done))),
             )
         if self._stopped:
             self.stop()
@@ -158,7 +166,7 @@ class Runtime:
             self._post_message(message)
 
     def _notice(self, account: str, words: str) -> None:
-        self._post(Synced(SyncNews(account, notices=(words,))))
+        self._post(Synced(SyncSummary(account, notices=(words,))))
 
     def begin(self, run: ActionRun) -> None:
         """Carry out a run in the store's loop; raises StoreError when it is not open, or no more."""
@@ -204,10 +212,10 @@ class Runtime:
             unusable=config.unusable_words,
         )
 
-    def attended(self) -> None:
-        """Poll more often while a person presses keys, so that batches made elsewhere appear."""
+    def record_activity(self) -> None:
+        """Note that a person has pressed a key: more frequent polls show batches made elsewhere sooner."""
         for worker in self._accounts.values():
-            worker.attended()
+            worker.record_activity()
 
     def sync_now(self) -> None:
         """Ask every account now."""
@@ -245,15 +253,17 @@ class Runtime:
             self._store.stop()
 
 
-def fetched_news(done: FetchedResults) -> SyncNews:
+def fetch_summary(done: FetchedResults) -> SyncSummary:
     """Return what is worth a toast of results that were fetched without being asked for."""
     if done.folder is None:
-        return SyncNews(done.row.account, notices=(f"{done.row.name}: not fetched: {done.reason}",))
-    return SyncNews(done.row.account, fetched=(f"{done.row.name} fetched: {done.reason}, in {done.folder}",))
+        return SyncSummary(done.row.account, notices=(f"{done.row.name}: not fetched: {done.reason}",))
+    return SyncSummary(
+        done.row.account, fetched=(f"{done.row.name} fetched: {done.reason}, in {done.folder}",)
+    )
 
 
-def news_of(report: SyncReport) -> SyncNews:
+def sync_summary(report: SyncReport) -> SyncSummary:
     """Return what of a sync is worth a toast."""
     notices = [done.notice for done in report.reconciled if done.notice]
     notices += [f"{outcome.job.name}: {outcome.reason}" for outcome in report.removals if outcome.reason]
-    return SyncNews(report.account, tuple(report.finished), tuple(report.lost_race), tuple(notices))
+    return SyncSummary(report.account, tuple(report.finished), tuple(report.lost_race), tuple(notices))

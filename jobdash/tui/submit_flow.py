@@ -10,7 +10,7 @@ from jobdash.operations.submit_outcome import WELL, SubmitEnd, SubmitOutcome, wo
 from jobdash.operations.submit_request import SubmitRequest
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import Host
-from jobdash.tui.news import Severity
+from jobdash.tui.messages import Severity
 from jobdash.tui.screens.submit import SubmitScreen
 
 _FAILURES = {

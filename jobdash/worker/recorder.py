@@ -50,7 +50,7 @@ class Recorder(StoreConnection):
         self._lease_s = 0.0
         self._written_at = 0.0
         self._seen_version = -1
-        self._look_at = 0.0
+        self._next_check = 0.0
         self._unwritten: dict[str, ItemWrite] = {}
         self._counts: Callable[[], tuple[int, int]] | None = None
         self._counts_written = (0, 0)
@@ -156,9 +156,9 @@ class Recorder(StoreConnection):
 
     def _notice_cancel(self, lease: Lease) -> None:
         now = time.monotonic()
-        if now < self._look_at:
+        if now < self._next_check:
             return
-        self._look_at = now + lease.pace_s
+        self._next_check = now + lease.pace_s
         version = lease.data_version()
         if version != self._seen_version:
             self._apply(lease.status())

@@ -81,7 +81,7 @@ def test_what_is_sent_again_in_words() -> None:
     assert sent_again(Remainder(10, 1, 0, 2), RETRYABLE) == "3 of 10 sent again: 1 error, 2 cut off"
     assert (
         sent_again(Remainder(None, 1, None, None), RETRIED)
-        == "what is left sent again: 1 error, what is missing"
+        == "what is left is sent again: 1 error, what is missing"
     )
     assert sent_again(Remainder(300, 0, 300, None, at_most=True), RETRIED) == (
         "up to 300 of 300 sent again: 300 missing"
@@ -98,6 +98,26 @@ def test_the_notes_of_a_retry() -> None:
     assert "First" not in texts
     assert "First" in {note.topic for note in notes(plan(Action.RETRY, FAILED_SOME))}
     assert made.can_send_cut_off
+
+
+def test_a_retry_of_a_batch_that_failed_as_a_whole_warns_that_its_file_may_be_at_fault() -> None:
+    refused = job(Status.FAILED, succeeded=0, failed=0, error="line 17 is no JSON")
+    again = "the same requests may fail in the same way; --input FILE of jobdash retry takes a mended file"
+    made = plan(Action.RETRY, refused)
+    (warning,) = [note for note in notes(made) if note.warning]
+    assert warning.text == f"it failed as a whole: line 17 is no JSON · {again}"
+    both = replace(made, decisions=(*made.decisions, *plan(Action.RETRY, FAILED_SOME).decisions))
+    (warning,) = [note for note in notes(both) if note.warning]
+    assert warning.text == f"1 batch failed as a whole · {again}"
+    mended = replace(made, choices=replace(made.choices, input=Path("mended.jsonl")))
+    assert not [note for note in notes(mended) if note.warning]
+    for other in (
+        FAILED_SOME,
+        job(Status.FAILED, succeeded=3, failed=0),
+        job(Status.FAILED, succeeded=0, failed=0, superseded_by=9),
+        job(Status.EXPIRED, succeeded=0, failed=0),
+    ):
+        assert not [note for note in notes(plan(Action.RETRY, other)) if note.warning]
 
 
 def test_what_is_left_by_the_row_alone() -> None:

@@ -265,7 +265,7 @@ async def test_while_somebody_presses_keys_batches_made_elsewhere_are_looked_for
     planned(threads.world, asked_ago_s, **more)
     threads.synced.clear()
     if pressed:
-        worker.attended()
+        worker.record_activity()
 
     await looked(worker)
 
@@ -277,7 +277,7 @@ async def test_an_attended_account_that_another_process_polls_is_left_to_it(thre
     until_ms = system_clock() + 100_000
     planned(threads.world, 70, claimed_until=until_ms, next_poll_at=until_ms)
     threads.synced.clear()
-    worker.attended()
+    worker.record_activity()
 
     await looked(worker)
 

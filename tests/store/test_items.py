@@ -115,7 +115,7 @@ def test_errors_are_grouped_by_their_words(looks: Reader, path: Path, run: Run) 
     errors = looks.item_errors(run.id)
     found = [(group.error_type, group.error, group.count, group.first) for group in errors.groups]
     assert found == [("ValueError", "no such colour", 2, 1), ("OSError", "full", 1, 0)]
-    assert (errors.looked_at, errors.complete) == (3, True)
+    assert (errors.examined, errors.complete) == (3, True)
     assert not looks.item_errors(run.id, most=2).complete
 
 

@@ -312,9 +312,9 @@ async def test_every_key_shows_that_a_person_is_present(
     async with over(emulator, server, path, running("one"), running("two")) as dash:
         worker = dash.app.runtime.accounts["openai"]
         for key in ("down", "j", "2", "1", "pagedown", "question_mark", "escape", "slash", "n", "escape"):
-            worker._attended_at = None
+            worker._active_at = None
             await dash.press(key)
-            assert worker._attended_at is not None, key
+            assert worker._active_at is not None, key
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The list of jobs without its widgets: tab, filter, order, marks and news over a real store."""
+"""The list of jobs without its widgets: tab, filter, order, marks and unseen ends over a real store."""
 
 from __future__ import annotations
 
@@ -133,15 +133,15 @@ def test_paused_it_counts_changes_and_shows_them_afterwards(listed: Listed) -> N
     assert not model.held_changes
 
 
-def test_news_of_a_tab_end_when_it_is_shown(listed: Listed) -> None:
+def test_the_mark_of_a_tab_goes_when_it_is_shown(listed: Listed) -> None:
     model = listed.model
     row = next(row for row in listed.display.window.rows if row.name == "job-002")
-    model.add_news(row)
-    assert model.news == {Tab.FAILED: {row.id}}
+    model.mark_tab(row)
+    assert model.unseen == {Tab.FAILED: {row.id}}
     model.turn(Tab.FAILED)
-    assert not model.news
-    model.add_news(row)
-    assert not model.news
+    assert not model.unseen
+    model.mark_tab(row)
+    assert not model.unseen
 
 
 def test_failed_jobs_are_those_of_tab_and_filter(listed: Listed) -> None:

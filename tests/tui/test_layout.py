@@ -38,9 +38,9 @@ def counts(number: int) -> Counts:
 
 @pytest.mark.parametrize("number", [0, 1, 40, 999, 12_345, 142_857, 1_000_000])
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
-@pytest.mark.parametrize("news", [frozenset(), frozenset(Tab)])
-def test_all_eight_tabs_fit(number: int, width: int, news: frozenset[Tab]) -> None:
-    spans = header_footer.tab_spans(counts(number), Tab.ALL, news, width, UNICODE)
+@pytest.mark.parametrize("unseen", [frozenset(), frozenset(Tab)])
+def test_all_eight_tabs_fit(number: int, width: int, unseen: frozenset[Tab]) -> None:
+    spans = header_footer.tab_spans(counts(number), Tab.ALL, unseen, width, UNICODE)
     text = "".join(span.text for span in spans)
     assert cell_len(text) <= width
     assert {span.action for span in spans if span.action} == {f"tab({n})" for n in range(8)}
@@ -303,7 +303,7 @@ def test_the_c_locale_has_ascii_only(env: dict[str, str], ascii_only: bool) -> N
     assert choose(None, env).ascii is ascii_only
 
 
-def test_news_on_a_tab_leaves_the_glyphs_where_they_fit() -> None:
+def test_a_mark_on_a_tab_leaves_the_glyphs_where_they_fit() -> None:
     spans = header_footer.tab_spans(counts(3), Tab.ALL, frozenset({Tab.COMPLETED}), 130, UNICODE)
     assert "● Running 3" in "".join(span.text for span in spans)
 

@@ -11,7 +11,7 @@ from tui_kit import account, dashboard, jobs
 from jobdash.domain.plan import Action
 from jobdash.operations.planning import plan_jobs
 from jobdash.tui.action_runs import ActionRun
-from jobdash.tui.news import AccountWaiting, StoreFailed, StoreReady, Synced, SyncNews
+from jobdash.tui.messages import AccountWaiting, StoreFailed, StoreReady, Synced, SyncSummary
 from jobdash.tui.quit_flow import last_words
 
 OPENAI = account("openai")
@@ -106,14 +106,14 @@ def test_last_words_count_right() -> None:
 
 
 async def test_what_a_thread_still_posts_while_the_screens_are_closed_is_dropped(path: Path) -> None:
-    news = SyncNews("openai", finished=(), notices=("one more thing",))
+    summary = SyncSummary("openai", finished=(), notices=("one more thing",))
     async with dashboard(path, rows=jobs("pending"), working=False) as dash:
         app = dash.app
         close_screens = app._close_all
 
         async def close_and_post() -> None:
             await close_screens()
-            for message in (Synced(news), StoreReady(), StoreFailed("gone"), AccountWaiting("openai", 1)):
+            for message in (Synced(summary), StoreReady(), StoreFailed("gone"), AccountWaiting("openai", 1)):
                 app.post_message(message)
 
         app._close_all = close_and_post  # type: ignore[method-assign]

@@ -15,7 +15,7 @@ from jobdash.config.settings import UiSettings
 from jobdash.demo.emulator import BatchScript, Delay, Emulator, EmulatorServer, ErrorAnswer, FaultRule
 from jobdash.domain.account import Account
 from jobdash.domain.status import Tab
-from jobdash.tui.news import AccountWaiting, SyncProgress
+from jobdash.tui.messages import AccountWaiting, SyncProgress
 
 OPENAI = account("openai")
 

@@ -101,16 +101,16 @@ async def test_many_toasts_leave_the_first_lines_the_detail_lines_and_the_keys_f
 async def test_the_mark_of_a_tab_goes_with_what_it_was_for(path: Path) -> None:
     rows = jobs("in_progress", "in_progress", "failed")
     async with dashboard(path, rows=rows, working=False) as dash:
-        news = dash.app.context.symbols.news
+        unseen = dash.app.context.symbols.unseen
 
         def marked() -> bool:
             failed = dash.app.main.view.model.counts.by_tab[Tab.FAILED]
-            return f"Failed {failed}{news}" in dash.line("tabs")
+            return f"Failed {failed}{unseen}" in dash.line("tabs")
 
         change(path, "UPDATE job SET verdict = 'force_failed', verdict_at = 1 WHERE name < 'job-003'")
         await dash.until(lambda: "Failed 3" in dash.line("tabs"))
         for row in dash.app.context.browser.rows([1, 2]).values():
-            dash.app.main.view.model.add_news(row)
+            dash.app.main.view.model.mark_tab(row)
         assert marked()
         change(path, "UPDATE job SET verdict = NULL, verdict_at = NULL WHERE name = 'job-001'")
         await dash.until(lambda: "Failed 2" in dash.line("tabs"))
@@ -118,17 +118,17 @@ async def test_the_mark_of_a_tab_goes_with_what_it_was_for(path: Path) -> None:
         change(path, "UPDATE job SET verdict = NULL, verdict_at = NULL WHERE name = 'job-002'")
         await dash.until(lambda: "Failed 1" in dash.line("tabs"))
         assert not marked()
-        assert news not in dash.line("tabs")
+        assert unseen not in dash.line("tabs")
 
 
 async def test_the_mark_goes_with_a_removal_too(path: Path) -> None:
     async with dashboard(path, rows=jobs("failed", "failed"), working=False) as dash:
         (row,) = dash.app.context.browser.rows([1]).values()
-        dash.app.main.view.model.add_news(row)
-        assert dash.app.context.symbols.news in dash.line("tabs")
+        dash.app.main.view.model.mark_tab(row)
+        assert dash.app.context.symbols.unseen in dash.line("tabs")
         change(path, "UPDATE job SET removed_at = 1 WHERE id = 1")
         await dash.until(lambda: "Failed 1" in dash.line("tabs"))
-        assert dash.app.context.symbols.news not in dash.line("tabs")
+        assert dash.app.context.symbols.unseen not in dash.line("tabs")
         add(path, job(9, "failed"))
 
 

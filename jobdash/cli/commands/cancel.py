@@ -46,13 +46,13 @@ def command(
     from jobdash.cli.run_action import RunOptions, act_on
     from jobdash.domain.plan import Action, Choices
 
-    choices, manner = Choices(reason=reason), RunOptions(dry_run, yes, wait_ms)
+    choices, options = Choices(reason=reason), RunOptions(dry_run, yes, wait_ms)
     if all_pending:
         if selector.words:
             raise UsageError("name jobs or say --all-pending, not both")
         from jobdash.cli.run_action import cancel_all_pending
 
-        return cancel_all_pending(context, selector, choices, manner, sync_first=not no_sync)
+        return cancel_all_pending(context, selector, choices, options, sync_first=not no_sync)
     if no_sync:
         raise UsageError("--no-sync goes with --all-pending")
-    return act_on(context, Action.CANCEL, selector, choices, manner)
+    return act_on(context, Action.CANCEL, selector, choices, options)

@@ -60,8 +60,8 @@ def command(
     second fetch finds it there. With --merged, a folder NAME-ID-merged has the results of all parts of a file
     and of all retries in one, besides their own folders. A script's job has one file, if its items have keys.
     """
-    from jobdash.cli.fetch_output import FetchWishes, fetch_jobs
+    from jobdash.cli.fetch_output import FetchOptions, fetch_jobs
     from jobdash.domain.results import ResultFormat
 
-    wishes = FetchWishes(None if str(folder) == "-" else folder, ResultFormat(wanted), partial, merged)
-    return fetch_jobs(context, selector, wishes)
+    options = FetchOptions(None if str(folder) == "-" else folder, ResultFormat(wanted), partial, merged)
+    return fetch_jobs(context, selector, options)

@@ -76,5 +76,5 @@ def command(
         force=force,
         stop_process=stop_process,
     )
-    manner = RunOptions(dry_run, yes or force, wait_ms, ended=lambda row: row.removing is None)
-    return act_on(context, Action.REMOVE, selector, choices, manner)
+    options = RunOptions(dry_run, yes or force, wait_ms, ended=lambda row: row.removing is None)
+    return act_on(context, Action.REMOVE, selector, choices, options)

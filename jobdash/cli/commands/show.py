@@ -63,7 +63,7 @@ def command(
         raise UsageError("--outcome goes with --items")
 
     context.reading = not sync_first
-    row = select_one(context, word, accounts, removed=True)
+    row = select_one(context, word, accounts)
     code = 0
     if sync_first:
         from jobdash.cli.sync_output import sync_for

@@ -78,7 +78,7 @@ class BackendRules(Protocol):
     def meaning(self, plan: Plan) -> str:
         """Return what the action of a plan means, in one sentence."""
 
-    def brought_back(self, jobs: Sequence[JobRow], *, alone: bool) -> Iterator[str]:
+    def undo_effects(self, jobs: Sequence[JobRow], *, alone: bool) -> Iterator[str]:
         """Yield what the undo of a removal brings back, and what not; ``alone``: it is of one job."""
 
 

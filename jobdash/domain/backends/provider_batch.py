@@ -95,7 +95,7 @@ class ProviderBatch:
             return "Clean up deletes what the provider keeps; the record stays here"
         return _MEANING[plan.action]
 
-    def brought_back(self, jobs: Sequence[JobRow], *, alone: bool) -> Iterator[str]:
+    def undo_effects(self, jobs: Sequence[JobRow], *, alone: bool) -> Iterator[str]:
         """Yield what the undo of a removal of jobs brings back, and what not."""
         del jobs, alone
         yield "The record comes back; what was deleted at the provider, if anything, does not."

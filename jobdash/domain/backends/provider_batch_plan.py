@@ -100,16 +100,36 @@ def _retry_notes(plan: Plan) -> list[Note]:
         )
     found = [Note("Sent again", again)]
     if any(not remainder.counted for _, remainder in left):
-        found.append(Note("Counted", "by their provider; the results say what is sent"))
+        whose = "its provider" if len(left) == 1 else "their providers"
+        found.append(Note("Counted", f"by {whose}; the results say what is sent"))
     if number := sum(remainder.to_fetch for _, remainder in left):
         some = "the results" if number == 1 else f"the results of {batches(number)}"
         found.append(Note("First", f"{some} are fetched: what has an answer is not sent again"))
     cut = sum(remainder.cut_off or 0 for _, remainder in left)
     if cut and CUT_OFF not in only:
         found.append(Note("Left out", f"{quantity(cut, 'answer')} cut off"))
+    found += _refused_whole([job for job, _ in left], own_input=plan.choices.input is not None)
     cost = expected((job, remainder.chosen(only)) for job, remainder in left)
     billed = f": {cost}, by what each answer has cost" if cost else ""
     return [*found, Note("Billed", f"what is sent again is billed again{billed}")]
+
+
+def _refused_whole(jobs: Sequence[JobRow], *, own_input: bool) -> list[Note]:
+    """Return the warning about batches that failed before any request was done: a file may be at fault."""
+    refused = [
+        job
+        for job in jobs
+        if job.remote_status is Status.FAILED and not job.done and job.superseded_by is None
+    ]
+    if not refused or own_input:
+        return []
+    if len(jobs) > 1:
+        which = f"{batches(len(refused))} failed as a whole"
+    else:
+        why = f": {clean(refused[0].error, 120)}" if refused[0].error else ""
+        which = f"it failed as a whole{why}"
+    again = "the same requests may fail in the same way; --input FILE of jobdash retry takes a mended file"
+    return [Note("Warning", f"{which} · {again}", warning=True)]
 
 
 def _remove_notes(plan: Plan) -> list[Note]:

@@ -78,7 +78,7 @@ class Script:
             return "Retry starts the script again, as it was started last; it does what is left"
         return _MEANING[plan.action]
 
-    def brought_back(self, jobs: Sequence[JobRow], *, alone: bool) -> Iterator[str]:
+    def undo_effects(self, jobs: Sequence[JobRow], *, alone: bool) -> Iterator[str]:
         """Yield what the undo of a removal of jobs brings back, and what not."""
         yield "Items come back with their job; files that were deleted here, if any, do not."
         # Removing an unfinished one has cancelled it, in one transaction.

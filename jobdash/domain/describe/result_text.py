@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from jobdash.domain.items import FAILED
+from jobdash.domain.items import CUT_OFF, FAILED, MISSING
 from jobdash.domain.job import JobRow
 from jobdash.domain.remainder import Remainder
 from jobdash.domain.results import ResultCounts
@@ -26,14 +26,20 @@ def outcome_counts(counts: ResultCounts) -> str:
     return " · ".join(parts)
 
 
+_UNCOUNTED = {FAILED: "what failed", MISSING: "what is missing", CUT_OFF: "what was cut off"}
+"""How the requests of each part are called whose number is not known."""
+
+
 def sent_again(left: Remainder, only: Iterable[str]) -> str:
     """Return what a retry sends: ``36 of 10,000 sent again: 24 errors, 12 missing``."""
     parts, number = left.parts(only), left.chosen(only)
     known = [_part(part, count) for part, count in parts.items() if count]
-    unknown = [f"what is {part.replace('-', ' ')}" for part, count in parts.items() if count is None]
+    unknown = [_UNCOUNTED[part] for part, count in parts.items() if count is None]
     which = ", ".join([*known, *unknown])
     some = "what is left" if number is None else f"{'up to ' if left.at_most else ''}{number:,}"
     whole = f" of {left.total:,}" if left.total else ""
+    if number is None:
+        whole += " is"
     return f"{some}{whole} sent again: {which}" if which else f"{some}{whole} sent again"
 
 

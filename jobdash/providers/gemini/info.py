@@ -26,7 +26,7 @@ INFO = ProviderInfo(
     base_url_env="GOOGLE_GEMINI_BASE_URL",
     keeps_input="48 h",
     price_id="google",
-    priced_model="jobdash.providers.gemini.models:priced_model",
+    priced_model="jobdash.providers.gemini.info:priced_model",
     submit_settings=("model",),
     unused_settings={
         "organization": "Gemini knows none",
@@ -34,3 +34,11 @@ INFO = ProviderInfo(
         "list_history": "its list is in no known order, and is read whole",
     },
 )
+
+
+def priced_model(model: str) -> str:
+    """Return the name under which a model's price is listed: without folders, ``models/x`` as ``x``.
+
+    A tuned one (``tunedModels/x``) keeps its own name, which no list has.
+    """
+    return model.rpartition("models/")[2]

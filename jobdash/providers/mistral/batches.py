@@ -16,7 +16,7 @@ from jobdash.errors import BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import FilePage, RemotePage, Submission
 from jobdash.providers.http import bearer, opened
 from jobdash.providers.http_adapter import DirectAdapter, created, expected, listed_file
-from jobdash.providers.json_values import identifier, items, mapping, moment_ms, readable, text, whole
+from jobdash.providers.json_values import identifier, items, mapping, readable, text, time_ms, whole
 from jobdash.providers.mistral.info import INFO
 from jobdash.providers.refusals import not_expected
 from jobdash.providers.results import remote_error
@@ -180,9 +180,9 @@ def read_job(value: object) -> RemoteJob:
         status=status,
         raw_status=raw,
         name=metadata.get("name"),
-        created_at=moment_ms(batch.get("created_at")),
-        started_at=moment_ms(batch.get("started_at")),
-        finished_at=moment_ms(batch.get("completed_at")),
+        created_at=time_ms(batch.get("created_at")),
+        started_at=time_ms(batch.get("started_at")),
+        finished_at=time_ms(batch.get("completed_at")),
         model=text(batch.get("model")) or text(batch.get("agent_id")),
         endpoint=text(batch.get("endpoint")),
         total=total,

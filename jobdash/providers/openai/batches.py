@@ -27,9 +27,9 @@ from jobdash.providers.json_values import (
     identifier,
     items,
     mapping,
-    moment_ms,
     readable,
     text,
+    time_ms,
     unwrapped_object,
     whole,
     yes_or_no,
@@ -277,10 +277,10 @@ def read_job(value: object, profile: str | None = None) -> RemoteJob:
         status=status,
         raw_status=raw,
         name=metadata.get("name") or metadata.get("job") or metadata.get("description"),
-        created_at=moment_ms(batch.get("created_at")),
-        started_at=moment_ms(batch.get("in_progress_at")),
+        created_at=time_ms(batch.get("created_at")),
+        started_at=time_ms(batch.get("in_progress_at")),
         finished_at=_finished(batch) if status in TERMINAL else None,
-        expires_at=moment_ms(batch.get("expires_at")) or moment_ms(batch.get("job_deadline")),
+        expires_at=time_ms(batch.get("expires_at")) or time_ms(batch.get("job_deadline")),
         model=text(batch.get("model")) or text(batch.get("model_id")),
         endpoint=text(batch.get("endpoint")),
         total=total,
@@ -337,7 +337,7 @@ def _tokens(usage: Mapping[str, object], status: Status, succeeded: int | None) 
 
 
 def _finished(batch: Mapping[str, object]) -> int | None:
-    times = (moment_ms(batch.get(key)) for key in _FINISHED)
+    times = (time_ms(batch.get(key)) for key in _FINISHED)
     return max((moment for moment in times if moment is not None), default=None)
 
 

@@ -95,7 +95,7 @@ class SubmitWrites(SnapshotWrites):
             intent = intent or self._given_up(connection, intent_id, action)
             if intent is None:
                 return None
-            self._absorb_double(connection, intent.job_id, remote)
+            self._delete_duplicate(connection, intent.job_id, remote)
             self._apply_to(connection, intent.job_id, remote, asked_at)
             self._log_retry(connection, intent)
             return self._log_submit(connection, intent, action, "done", _LATE if late else "")
@@ -164,7 +164,7 @@ class SubmitWrites(SnapshotWrites):
             refusal = _settled(row) or self._not_its_own(connection, row, remote)
             if refusal is not None:
                 return refusal
-            self._absorb_double(connection, job_id, remote)
+            self._delete_duplicate(connection, job_id, remote)
             self._apply_to(connection, job_id, remote, asked_at)
             self._make_due(connection, row.account)
             row = self._row_now(connection, job_id)
@@ -277,7 +277,7 @@ class SubmitWrites(SnapshotWrites):
         _INSERT_TAG.run_many(connection, words)
         return self._row_now(connection, job_id)
 
-    def _absorb_double(self, connection: Connection, job_id: int, remote: RemoteJob) -> None:
+    def _delete_duplicate(self, connection: Connection, job_id: int, remote: RemoteJob) -> None:
         """Delete the row that a sync made of the same batch in between, where the provider dropped our key.
 
         The older row stays: its id was printed.

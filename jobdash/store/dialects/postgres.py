@@ -354,7 +354,7 @@ class Connection:
             (pulse,) = cursor.fetchall()[0]
             cursor.nextset()
             *snapshot, server_ms = cursor.fetchall()[0]
-        self._seen.look(pulse, tuple(snapshot), self._newest_transaction)
+        self._seen.record_poll(pulse, tuple(snapshot), self._newest_transaction)
         self._compare_clocks(server_ms)
         return self._seen.version
 

@@ -16,7 +16,7 @@ class Changes:
         self._until = 0
         """The id of a transaction; until all older ones have ended, one of them may commit a change."""
 
-    def look(self, pulse: int, snapshot: tuple[int, int], newest: Callable[[], int]) -> None:
+    def record_poll(self, pulse: int, snapshot: tuple[int, int], newest: Callable[[], int]) -> None:
         """Take what a poll has found.
 
         That is the number of changes begun, the oldest transaction that is under way with the end of those

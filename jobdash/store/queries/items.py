@@ -124,13 +124,13 @@ class ItemReads(ReadConnection):
             "SELECT error_type, error, number, first,"
             " (SELECT key FROM item WHERE job_id = :job AND seq = first)"
             " FROM (SELECT error_type, error, count(*) AS number, min(seq) AS first"
-            f" FROM ({sql}) AS looked_at GROUP BY error_type, error) AS grouped ORDER BY number DESC, first",
+            f" FROM ({sql}) AS examined GROUP BY error_type, error) AS grouped ORDER BY number DESC, first",
             {"job": job_id, "most": most + 1},
         )
-        looked_at = sum(count for _, _, count, *_ in grouped)
+        examined = sum(count for _, _, count, *_ in grouped)
         groups = tuple(ItemErrorGroup(*values) for values in grouped[:_MOST_GROUPS])
-        complete = looked_at <= most and len(groups) == len(grouped)
-        return ItemErrors(groups, min(looked_at, most), complete)
+        complete = examined <= most and len(groups) == len(grouped)
+        return ItemErrors(groups, min(examined, most), complete)
 
     def failed_requests(self, job_id: int) -> FailedRequests:
         """Return how many failed requests of a batch are kept, and the first keys of each group."""

@@ -11,22 +11,22 @@ class Banner:
 
     def __init__(self, put: Callable[[str], None]) -> None:
         self._put = put
-        self._standing = ""
+        self._text = ""
         self._away = ""
 
-    def stand(self, text: str) -> None:
+    def show_text(self, text: str) -> None:
         """Show a text that stays; an empty one takes it away."""
-        self._standing = text
+        self._text = text
         if not self._away:
             self._put(text)
 
-    def away(self, text: str) -> None:
+    def show_away(self, text: str) -> None:
         """Show that the store could not be read just now."""
         if not self._away:
             self._away = text
             self._put(text)
 
-    def is_away(self, since: int | None) -> bool:
+    def show_away_since(self, since: int | None) -> bool:
         """Show since when (ms UTC) the store is away; return whether it is."""
         if since is None:
             return False
@@ -36,8 +36,8 @@ class Banner:
             self._put(text)
         return True
 
-    def back(self) -> None:
+    def show_text_again(self) -> None:
         """The store was read: show again what stands."""
         if self._away:
             self._away = ""
-            self._put(self._standing)
+            self._put(self._text)

@@ -1,4 +1,4 @@
-"""The list of jobs without its widgets: tab, filter, order, marks and news."""
+"""The list of jobs without its widgets: tab, filter, order, marks, and tabs with jobs that ended unseen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RESORT_AFTER_MS = 5_000
 """Time without a key after which an order that is a snapshot is sorted again under the first row."""
 FAILED_MOST = 200
 _CHANGES_MOST = 1_000
-_NEWS_MOST = 200
+_UNSEEN_MOST = 200
 """Jobs of a tab that its mark is kept for."""
 _ORDERS = list(SORT_ORDERS)
 
@@ -55,7 +55,7 @@ class JobDisplay(Protocol):
 
 
 class JobList:
-    """Tab, filter, order, marks and news; keeps a display on them, and follows the store.
+    """Tab, filter, order, marks and unseen ends; keeps a display on them, and follows the store.
 
     Filters are searched for off the UI thread. ``later`` runs a call in the UI thread, from any; ``redraw``
     is called when what stands around the display has changed.
@@ -74,7 +74,7 @@ class JobList:
         self.counts: Counts = self.browser.counts()
         self.matches = FilterMatches(self.browser, context.clock)
         self.marks = MarkedJobs(self.browser, display.marks)
-        self.news: dict[Tab, set[int]] = {}
+        self.unseen: dict[Tab, set[int]] = {}
         """By tab, the jobs that ended in it while another was shown."""
         self.paused = False
         self.cost: CostTotal | None = None
@@ -147,7 +147,7 @@ class JobList:
         before, self.counts = self.counts, self.browser.counts()
         self.held_changes = 0
         if before.stamp != self.counts.stamp:
-            self._drop_old_news()
+            self._unmark_tabs()
             watched = self.scope.filtered or self.marks
             changed = self.browser.changed_since(before.revision, _CHANGES_MOST) if watched else []
             complete = len(changed) < _CHANGES_MOST
@@ -177,12 +177,12 @@ class JobList:
         if display.moved and display.cursor == 0 and idle and not self.paused:
             self.show_from_top()
 
-    def add_news(self, row: JobRow) -> None:
+    def mark_tab(self, row: JobRow) -> None:
         """Put a mark on the tab that a job has ended in."""
         tab = TAB_OF[row.status]
         if self.scope.tab is not tab:
-            ids = self.news.setdefault(tab, set())
-            if len(ids) < _NEWS_MOST:
+            ids = self.unseen.setdefault(tab, set())
+            if len(ids) < _UNSEEN_MOST:
                 ids.add(row.id)
             self._redraw()
 
@@ -192,15 +192,15 @@ class JobList:
         if conditions is not None and conditions.attention and not self.paused:
             self._search()
 
-    def _drop_old_news(self) -> None:
+    def _unmark_tabs(self) -> None:
         """Take the mark off a tab when none of its jobs is there any more: undone, removed or retried."""
-        for tab, ids in list(self.news.items()):
+        for tab, ids in list(self.unseen.items()):
             rows = self.browser.rows(sorted(ids)).values()
             there = {row.id for row in rows if row.removed_at is None and TAB_OF[row.status] is tab}
             if there:
-                self.news[tab] = there
+                self.unseen[tab] = there
             else:
-                del self.news[tab]
+                del self.unseen[tab]
 
     # ── tab, filter, order ─────────────────────────────────────────────────────────────────────────────────
 
@@ -225,7 +225,7 @@ class JobList:
 
     def turn(self, tab: Tab) -> None:
         """Show another tab."""
-        self.news.pop(tab, None)
+        self.unseen.pop(tab, None)
         self.scope = Scope(tab, self.scope.conditions)
         self.show()
 

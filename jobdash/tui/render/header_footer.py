@@ -196,7 +196,7 @@ def attention_spans(
 
 
 def tab_spans(
-    counts: Counts, current: Tab, news: Collection[Tab], width: int, symbols: Symbols
+    counts: Counts, current: Tab, unseen: Collection[Tab], width: int, symbols: Symbols
 ) -> list[Span]:
     """Return the eight tabs with their live counts, in the longest words that fit."""
     spans: list[Span] = []
@@ -205,7 +205,7 @@ def tab_spans(
         for tab in Tab:
             count = counts.by_tab[tab]
             spans += [
-                *_tab(tab, count, form, symbols, current=tab is current, news=tab in news),
+                *_tab(tab, count, form, symbols, current=tab is current, unseen=tab in unseen),
                 gap(form.between),
             ]
         spans.pop()
@@ -242,7 +242,7 @@ _TAB_FORMATS = (
 
 
 def _tab(
-    tab: Tab, count: int, form: _TabFormat, symbols: Symbols, *, current: bool, news: bool
+    tab: Tab, count: int, form: _TabFormat, symbols: Symbols, *, current: bool, unseen: bool
 ) -> list[Span]:
     action = f"tab({tab.number})"
     status, tone = _TAB_STATUS.get(tab, (None, "muted"))
@@ -254,8 +254,8 @@ def _tab(
         spans.append(Span(f"{symbols.status[status]} ", tone, action))
     spans.append(Span(f"{form.words[tab]} ", "strong" if current else "text", action))
     spans.append(Span(form.count(count), "accent" if current else "muted" if form.keys else tone, action))
-    if news:
-        spans.append(Span(symbols.news, "accent", action))
+    if unseen:
+        spans.append(Span(symbols.unseen, "accent", action))
     return spans
 
 

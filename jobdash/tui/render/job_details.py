@@ -259,14 +259,16 @@ def _plain(field: JobField, job: JobDetails, now: int) -> Topics:
     """Return a field by its kind; a dash where it is not known, and nothing of what there can be several."""
     value = attrgetter(field.path)(job)
     if field.kind is Kind.TIME:
-        return [(field.label, moment(value, now))]
+        return [(field.label, time_and_age(value, now))]
     text = clean(plain_text(value))
     return [(field.label, text or "—")] if text or field.kind in {Kind.TEXT, Kind.NUMBER, Kind.FLAG} else []
 
 
 def _cancel_asked(job: JobDetails, now: int) -> Topics:
     asked = job.row.cancel_requested_at
-    return [("cancel asked", f"{moment(asked, now)}  {clean(job.cancel_reason or '')}")] if asked else []
+    return (
+        [("cancel asked", f"{time_and_age(asked, now)}  {clean(job.cancel_reason or '')}")] if asked else []
+    )
 
 
 def _failed_here(job: JobDetails, _now: int) -> Topics:
@@ -286,7 +288,7 @@ def _fetched(job: JobDetails, now: int) -> Topics:
     if job.row.fetched_at is None:
         return []
     where = f"on {job.fetched_on}" if is_elsewhere(job.fetched_on) else job.results_folder or ""
-    return [("fetched", f"{moment(job.row.fetched_at, now)}  {clean(where, 300)}")]
+    return [("fetched", f"{time_and_age(job.row.fetched_at, now)}  {clean(where, 300)}")]
 
 
 def _results(job: JobDetails, _now: int) -> Topics:
@@ -324,13 +326,13 @@ def _counts(row: JobRow) -> str:
 
 
 def local_time(ms: int | None) -> str:
-    """Return a moment on the person's own clock, or a dash where no calendar holds it."""
+    """Return a time on the person's own clock, or a dash where no calendar holds it."""
     date = local_date(ms)
     return "—" if date is None else f"{date:%Y-%m-%d %H:%M:%S}"
 
 
-def moment(ms: int | None, now: int) -> str:
-    """Return a moment, and how long it is past."""
+def time_and_age(ms: int | None, now: int) -> str:
+    """Return a time, and how long ago it was."""
     time = local_time(ms)
     return time if ms is None or local_date(ms) is None else f"{time}  ({short_span(now - ms)} ago)"
 

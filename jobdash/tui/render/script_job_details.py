@@ -16,7 +16,7 @@ from jobdash.domain.time import short_span
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.person import is_elsewhere
 from jobdash.operations.script_processes import log_file, log_here, log_place, start_failure, tail, worker_of
-from jobdash.tui.render.job_details import ALIKE, Draw, Topics, local_time, moment, topics
+from jobdash.tui.render.job_details import ALIKE, Draw, Topics, local_time, time_and_age, topics
 from jobdash.tui.render.job_summary import script_summary_spans
 from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import Piece, Span, TextLine, cut, pairs, wrapped
@@ -164,8 +164,8 @@ def error_lines(row: JobRow, errors: ItemErrors, width: int) -> list[TextLine]:
 
 
 def _not_all(errors: ItemErrors, failed: int) -> str:
-    if errors.looked_at < failed:
-        return f"Of {failed:,} failed items the first {errors.looked_at:,}:"
+    if errors.examined < failed:
+        return f"Of {failed:,} failed items the first {errors.examined:,}:"
     return f"The {len(errors.groups):,} most frequent errors:"
 
 
@@ -222,8 +222,11 @@ def _attempt_lines(attempt: Attempt, width: int, now: int, *, alone: bool) -> Se
     process = f", pid {attempt.pid}" if alone else ""
     ended = clean(attempt.ended or ("has not ended" if attempt.ended_at is None else "ended"), 200)
     rows = [
-        ("  started", f"{moment(attempt.started_at, now)}  by {clean(attempt.actor, 60)}{process}"),
-        ("  ended", f"{moment(attempt.ended_at, now)}  {ended}" if attempt.ended_at is not None else ended),
+        ("  started", f"{time_and_age(attempt.started_at, now)}  by {clean(attempt.actor, 60)}{process}"),
+        (
+            "  ended",
+            f"{time_and_age(attempt.ended_at, now)}  {ended}" if attempt.ended_at is not None else ended,
+        ),
     ]
     if attempt.argv:
         rows.append(("  command", clean(" ".join(attempt.argv), _COMMAND_MOST)))

@@ -39,7 +39,7 @@ class Symbols(NamedTuple):
     to: str = "–"
     at_most: str = "≤"
     gone: str = "?"
-    news: str = "•"
+    unseen: str = "•"
     opens: str = "⊞"
     """In front of a row that can be opened; `closes` where it is open."""
     closes: str = "⊟"
@@ -111,7 +111,7 @@ ASCII = Symbols(
     more="..",
     to="-",
     at_most="<=",
-    news="*",
+    unseen="*",
     opens="+",
     closes="-",
     ascii=True,

@@ -17,7 +17,7 @@ from jobdash.operations.doctor import (
     AccountFacts,
     StoreFacts,
     account_facts,
-    engine_lack,
+    engine_problem,
     file_owners,
     server_warnings,
     store_facts,
@@ -137,8 +137,8 @@ def doctor_lines(
         ("settings", f"{clean(str(config.path))}{where}"),
         *(("warning", clean(warning)) for warning in (*config.warnings, *config.half_set)),
     ]
-    if lack := engine_lack(store):
-        found.append(("warning", lack))
+    if problem := engine_problem(store):
+        found.append(("warning", problem))
     if store.unknown_words:
         words = ", ".join(clean(word, 40) for word in store.unknown_words)
         found.append(("unknown words", f"the providers say {words}: shown with ?, never taken for an end"))

@@ -24,9 +24,9 @@ from jobdash.operations.ended_jobs import SCRIPTS, EndedJobs
 from jobdash.tui.commands import BY_ID, Place, bindings
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import reports_errors
+from jobdash.tui.messages import StoreFailed, Synced, SyncSummary
 from jobdash.tui.models.attention import AttentionModel
 from jobdash.tui.models.banner import Banner
-from jobdash.tui.news import StoreFailed, Synced, SyncNews
 from jobdash.tui.render import header_footer
 from jobdash.tui.render.text import Span
 from jobdash.tui.screens.action_screen import ActionScreen
@@ -126,7 +126,7 @@ class MainScreen(ActionScreen):
         self._schedule()
         now = asyncio.get_running_loop().time()
         self._check_file()
-        if self.banner.is_away(self.context.browser.away_since):
+        if self.banner.show_away_since(self.context.browser.away_since):
             return
         if self.attention.due(now):
             self._read_attention()
@@ -135,7 +135,7 @@ class MainScreen(ActionScreen):
             self.view.model.attention_changed()
             self._draw_accounts()
         if self.view.poll():
-            self.banner.back()
+            self.banner.show_text_again()
             self.attention.changed()
             self._check_schema()
             self._post_ended()
@@ -154,7 +154,7 @@ class MainScreen(ActionScreen):
         """Post which scripts have ended since the last poll."""
         rows = self._ended.since()
         if rows:
-            self.app.post_message(Synced(SyncNews(LOCAL, finished=rows)))
+            self.app.post_message(Synced(SyncSummary(LOCAL, finished=rows)))
 
     @work(group="attention", exit_on_error=False)
     async def _read_attention(self) -> None:
@@ -185,7 +185,7 @@ class MainScreen(ActionScreen):
 
     def show_banner(self, text: str) -> None:
         """Show a text above the tabs that stays; an empty one takes it away."""
-        self.banner.stand(text)
+        self.banner.show_text(text)
 
     def _put_banner(self, text: str) -> None:
         self._banner.put([Span(f" {clean(text)} ", "badge")] if text else [])

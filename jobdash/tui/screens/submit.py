@@ -23,7 +23,7 @@ from jobdash.domain.describe.submit_text import same_file, waiting_words
 from jobdash.domain.tags import parse_tags
 from jobdash.domain.text import clean
 from jobdash.operations.providers import submit_settings
-from jobdash.operations.submit_check import SubmitCheck, SubmitWish, check
+from jobdash.operations.submit_check import SubmitCheck, SubmitForm, check
 from jobdash.operations.submit_request import SubmitRequest
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.render.text import TextLine, wrapped
@@ -170,16 +170,16 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
     def action_check(self) -> None:
         """Check the file in a thread."""
         try:
-            wish = self._wish()
+            form = self._form()
         except ValueError as error:
             self._show(SubmitCheck(None, str(error)))
             return
         self._checks += 1
         self._checked = self._values()
         self._show(None, (("Checking …", "muted"),))
-        self.run_worker(self._check(wish, self._checks), name="check")
+        self.run_worker(self._check(form, self._checks), name="check")
 
-    def _wish(self) -> SubmitWish:
+    def _form(self) -> SubmitForm:
         """Return what stands in the form; ValueError with what is wrong in it."""
         typed = self._value("file")
         if not typed:
@@ -195,15 +195,15 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
         except RuntimeError as error:  # no user of that name
             raise ValueError(str(error)) from None
         split = self.query_one("#split", ChoiceBox).value
-        return SubmitWish(
+        return SubmitForm(
             path, self._account, self._value("name"), model, endpoint, tuple(tags.items()), split
         )
 
-    async def _check(self, wish: SubmitWish, number: int) -> None:
+    async def _check(self, form: SubmitForm, number: int) -> None:
         try:
             context = self.context
             prices, now = context.config.prices, context.clock()
-            found = await asyncio.to_thread(check, wish, context.open_browser, prices, now)
+            found = await asyncio.to_thread(check, form, context.open_browser, prices, now)
         except OSError as error:
             found = SubmitCheck(None, str(error))
         if number == self._checks and self.is_attached:

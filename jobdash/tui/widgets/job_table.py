@@ -295,10 +295,10 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
         """Make room for the longest account name."""
         self._lay_out(self._laid_out[0], width, self._laid_out[2])
 
-    def toggle_column(self, setting: str) -> None:
-        """Show a column, or no longer, by its name in ``[ui] columns``."""
+    def toggle_costs(self) -> None:
+        """Show the column of costs, or no longer."""
         width, account_width, columns = self._laid_out
-        self._lay_out(width, account_width, toggled(columns, setting))
+        self._lay_out(width, account_width, toggled(columns, "cost"))
 
     def _lay_out(self, width: int, account_width: int, columns: tuple[str, ...]) -> None:
         if (width, account_width, columns) != self._laid_out:

@@ -103,7 +103,7 @@ class JobsView(Vertical):
 
     def action_toggle_cost(self) -> None:
         """Show the column COST, or no longer."""
-        self.table.toggle_column("cost")
+        self.table.toggle_costs()
 
     def action_tab(self, number: int) -> None:
         """Turn to a tab."""
@@ -228,7 +228,7 @@ class JobsView(Vertical):
         symbols, table, model = self.context.symbols, self.table, self.model
         sort = model.sort
         self._tabs.put(
-            header_footer.tab_spans(model.counts, model.scope.tab, model.news, self._width, symbols)
+            header_footer.tab_spans(model.counts, model.scope.tab, model.unseen, self._width, symbols)
         )
         self._header.put(header_footer.header_spans(table.plan, sort, symbols))
         order = header_footer.sort_spans(table.plan, sort, table.moved, symbols)

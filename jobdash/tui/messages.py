@@ -1,4 +1,4 @@
-"""News of jobs and accounts: messages of the threads, ended scripts, and their toasts."""
+"""Messages that threads post to the app, and the toasts about the end of jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jobdash.domain.text import clean
 
 
 @dataclass(frozen=True, slots=True)
-class SyncNews:
+class SyncSummary:
     """What one sync of an account brought that is worth a toast."""
 
     account: str
@@ -34,7 +34,7 @@ class ThreadMessage(Message):
 class Synced(ThreadMessage):
     """A sync has ended."""
 
-    news: SyncNews
+    summary: SyncSummary
 
 
 @dataclass
@@ -84,13 +84,13 @@ class Toast:
     severity: Severity = "information"
 
 
-def toasts(news: SyncNews) -> list[Toast]:
+def toasts(summary: SyncSummary) -> list[Toast]:
     """Return the toasts of a sync: lost races first, then what ended, then notices."""
-    lost = {row.id for row in news.lost_race}
-    found = _lost_races(news.lost_race)
-    found += _ended(news.account, [row for row in news.finished if row.id not in lost])
-    found += [Toast(clean(notice, 200), "warning") for notice in news.notices[:AT_ONCE]]
-    found += [Toast(clean(sentence, 500)) for sentence in news.fetched]
+    lost = {row.id for row in summary.lost_race}
+    found = _lost_races(summary.lost_race)
+    found += _ended(summary.account, [row for row in summary.finished if row.id not in lost])
+    found += [Toast(clean(notice, 200), "warning") for notice in summary.notices[:AT_ONCE]]
+    found += [Toast(clean(sentence, 500)) for sentence in summary.fetched]
     return found
 
 

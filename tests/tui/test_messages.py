@@ -1,4 +1,4 @@
-"""News and other texts while something runs, and the room they have to fit."""
+"""Messages and other texts while something runs, and the room they have to fit."""
 
 from __future__ import annotations
 
