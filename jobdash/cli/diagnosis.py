@@ -162,8 +162,8 @@ def _print_accounts(accounts: list[AccountFacts]) -> None:
             _bad(f"account {facts.name}: {': '.join(filter(None, (about, facts.error)))}")
         for deviation in facts.deviations:
             _warn(f"account {facts.name}: {deviation}")
-        if facts.twin_of is not None:
-            _warn(f"account {facts.name}: has the same key as {facts.twin_of}, and is asked as that")
+        if facts.duplicate_of is not None:
+            _warn(f"account {facts.name}: has the same key as {facts.duplicate_of}, and is asked as that")
 
 
 def _print_others(others: tuple[OtherAccount, ...]) -> None:

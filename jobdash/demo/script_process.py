@@ -19,7 +19,7 @@ from jobdash.demo.parent_death import signal_at_parents_death
 
 WORKERS = "workers"
 """The folder in the demo's own in which each of its scripts records its process id."""
-_LOOK_EVERY_S = 0.5
+_POLL_EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _watch(pid: int) -> None:
             os.kill(pid, 0)
         except OSError:  # it has ended, or another process has the number by now
             os._exit(0)
-        time.sleep(_LOOK_EVERY_S)
+        time.sleep(_POLL_EVERY_S)
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ OnPause = Callable[[str, int | None], None]
 
 
 class LazyAccountClient:
-    """A `Caller` whose client is opened by the first call: half a second a provider, spared where unused."""
+    """An `AccountClient` whose session, which takes half a second to open, is opened by its first call."""
 
     def __init__(self, account: Account, open_session: Callable[[], AccountSession]) -> None:
         self.account = account
@@ -53,7 +53,7 @@ class LazyAccountClient:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the source can do; known once it is open."""
+        """The capabilities of the account's server; known once the session is open."""
         return self._opened.capabilities
 
     @property
@@ -75,7 +75,7 @@ class LazyAccountClient:
 
 
 class AccountClients(Mapping[str, LazyAccountClient]):
-    """All configured accounts, by name: ``async with Accounts(config.accounts) as accounts``.
+    """All configured accounts, by name: ``async with AccountClients(config.accounts) as accounts``.
 
     One that cannot be opened raises when it is called; the others go on.
     """

@@ -29,14 +29,14 @@ _NOT_IN_A_NAME = r"[^A-Za-z0-9_.\-]+"
 
 
 def fingerprint(account: Account, secret: str) -> str | None:
-    """Return what tells an account's key from others in a store; None without a key.
+    """Return the fingerprint of an account's key in a store; None without a key.
 
-    It is an HMAC, of which 32 bits are kept: nothing of the key can be computed from it. The organization and
-    the project belong to it, as a key sees other batches with others.
+    It is an HMAC with the store's secret, of which 32 bits are kept: the key cannot be computed from it. The
+    organization and the project are part of it: with others, the same key sees other batches.
     """
     if account.api_key is None or not secret:
         return None
-    import hmac  # 5 ms, and most commands only read
+    import hmac  # it takes 5 ms, and most commands only read
 
     scope = (name for name in (account.organization, account.project) if name)
     key = "\0".join((account.api_key.reveal(), *scope)).encode("utf-8", "surrogateescape")

@@ -52,7 +52,7 @@ set_on_retry_hooks([])
 
 IN_FLIGHT = 32
 _FOR_ONE_SHORT = 4
-"""Of so many places in flight, long requests leave one."""
+"""Of every so many places in flight, one is kept free of long requests."""
 _LONGEST_MESSAGE = 4_000
 """Characters held of one failed request's error; the store keeps less."""
 
@@ -63,7 +63,7 @@ T = TypeVar("T")
 
 
 class Request(ABC, Generic[T]):
-    """One call of an adapter; ``T`` is what it answers."""
+    """One call of an adapter; ``T`` is the type of its result."""
 
     kind: ClassVar[RequestKind]
     long: ClassVar = False
@@ -76,7 +76,7 @@ class Request(ABC, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class ListPage(Request[RemotePage]):
-    """One page of the list."""
+    """The request for one page of the list."""
 
     kind: ClassVar = RequestKind.PAGE
     cursor: str | None = None
@@ -89,7 +89,7 @@ class ListPage(Request[RemotePage]):
 
 @dataclass(frozen=True, slots=True)
 class GetBatch(Request[RemoteJob]):
-    """How one batch stands."""
+    """The request for the state of one batch."""
 
     kind: ClassVar = RequestKind.QUESTION
     remote_id: str
@@ -101,7 +101,7 @@ class GetBatch(Request[RemoteJob]):
 
 @dataclass(frozen=True, slots=True)
 class GetErrors(Request[tuple[FailedRequest, ...]]):
-    """The failed requests of one batch, read from its results; at most ``most`` of them."""
+    """The request for a batch's failed requests, at most ``most``, which are read from its results."""
 
     kind: ClassVar = RequestKind.QUESTION
     job: RemoteJob
@@ -128,7 +128,7 @@ class GetErrors(Request[tuple[FailedRequest, ...]]):
 
 @dataclass(frozen=True, slots=True)
 class CancelBatch(Request[RemoteJob | None]):
-    """The wish that a batch stop."""
+    """The request to cancel a batch."""
 
     kind: ClassVar = RequestKind.ACTION
     remote_id: str
@@ -140,7 +140,7 @@ class CancelBatch(Request[RemoteJob | None]):
 
 @dataclass(frozen=True, slots=True)
 class DeleteBatch(Request[None]):
-    """The removal of a batch's record."""
+    """The request to delete a batch's record."""
 
     kind: ClassVar = RequestKind.ACTION
     remote_id: str
@@ -152,7 +152,7 @@ class DeleteBatch(Request[None]):
 
 @dataclass(frozen=True, slots=True)
 class DeleteFile(Request[None]):
-    """The removal of one file."""
+    """The request to delete one file."""
 
     kind: ClassVar = RequestKind.ACTION
     file_id: str
@@ -164,7 +164,7 @@ class DeleteFile(Request[None]):
 
 @dataclass(frozen=True, slots=True)
 class UploadFile(Request[str]):
-    """The upload of a submit's file; answers its id."""
+    """The upload of a submit's file; returns the file's id."""
 
     kind: ClassVar = RequestKind.ACTION
     submission: Submission
@@ -176,7 +176,7 @@ class UploadFile(Request[str]):
 
 @dataclass(frozen=True, slots=True)
 class FileReady(Request[bool]):
-    """Whether a batch can be made of an uploaded file now."""
+    """The question whether an uploaded file has been processed, so that a batch can be made of it."""
 
     kind: ClassVar = RequestKind.QUESTION
     file_id: str
@@ -244,7 +244,7 @@ class AccountSession:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        """Send away what waits (`NotSent`) and close the adapter."""
+        """Fail the requests that wait with `NotSent`, and close the adapter."""
         self._limiter.close()
         await self._adapter.__aexit__(*exc)
 
@@ -255,7 +255,7 @@ class AccountSession:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the source can do."""
+        """The capabilities of the account's server."""
         return self._adapter.capabilities
 
     @property
@@ -285,7 +285,7 @@ class AccountSession:
         action = request.kind is RequestKind.ACTION
         ticket = self._limiter.ticket(request.kind)
         policy = RetryPolicy(action, self._limiter, self._jitter)
-        # The waiting is the limiter's and ours, where it can be seen, stopped and tested: stamina waits 0 s.
+        # stamina waits 0 s: the limiter and this loop wait, where a pause is shown and can be cancelled.
         async for attempt in stamina.retry_context(
             on=policy, attempts=ACTION_TRIES if action else READ_TRIES, timeout=None, wait_max=0.0
         ):

@@ -39,7 +39,7 @@ ACTIVE_MS = MINUTE
 
 
 class AccountWorker:
-    """One account in a thread and event loop of its own; to everybody else a `AccountClient`.
+    """The session and the poller of one account in a thread of their own; to others an `AccountClient`.
 
     One that is another name for an earlier account's key is not polled: the earlier one is.
     """
@@ -167,10 +167,10 @@ class AccountWorker:
             self._session.result().reset()
 
     async def _poll_if_due(self, reader: Reader, work: OperationContext) -> float:
-        """Sync if it is time and this process's turn; returns the seconds until the next check.
+        """Sync if the account is due and this process may poll it; return the seconds until the next check.
 
-        A store that is busy or cannot be read, or an unforeseen answer, ends one sync and never the
-        polling. All but a busy store, which the next poll finds free, is reported.
+        A store that is busy or cannot be read, or an unexpected answer, ends one sync and never the polling.
+        All are reported but a busy store, which the next poll finds free.
         """
         try:
             wait, overdue = self._until_due(reader)
@@ -200,7 +200,7 @@ class AccountWorker:
             return _RECHECK_S
 
     def _send_queue(self, work: OperationContext) -> None:
-        """Let what waits in the queue be sent beside the polling: an upload takes its time."""
+        """Send queued batches in a task beside the polling: an upload may take long."""
         if self._sending is None or self._sending.done():
             self._sending = asyncio.get_running_loop().create_task(self._sent_queue(work))
 
@@ -213,7 +213,7 @@ class AccountWorker:
             await self._record_failure(error, work.store)
 
     def _follow_up(self, rows: Sequence[JobRow], reader: Reader, work: OperationContext) -> None:
-        """Let what follows of the end of batches go on beside the polling."""
+        """Fetch the results of ended batches, or ask when they expire, in a task beside the polling."""
         if not rows:
             return
         ended = EndedBatches(self._config, work, reader.again, self._on_fetched)
@@ -280,7 +280,7 @@ class AccountWorker:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the source can do; known once a call was answered."""
+        """The capabilities of the account's server; known once a call was answered."""
         return self._session.result().capabilities
 
     @property
@@ -339,7 +339,7 @@ async def execute_and_report(
     except asyncio.CancelledError:
         ended(StoreError("stopped: the store was closed; the next start looks after what was sent"))
         raise
-    except BaseException as error:  # a run that dies unheard would look like one that hangs
+    except BaseException as error:  # without a report a failed run would look like one that hangs
         ended(error)
         raise
     ended(None)

@@ -24,9 +24,9 @@ class Adoption:
 
 
 async def adopt(job: JobRow, remote_id: str, work: OperationContext) -> Adoption:
-    """Ask for the batch, and write that it is the job's; refused where it is not there or another's.
+    """Ask for the batch, and record that it is the job's; refused where it is not there, or is another job's.
 
-    Nothing is sent but that question.
+    No other request is sent.
     """
     asked_at = work.clock()
     try:
@@ -41,7 +41,7 @@ async def adopt(job: JobRow, remote_id: str, work: OperationContext) -> Adoption
 
 
 async def disown(job: JobRow, work: OperationContext) -> Adoption:
-    """Write that no batch is the job's: it failed here, and its requests may be sent again."""
+    """Record that no batch is the job's: it failed here, and its requests may be sent again."""
     return _adoption(job, await work.store.write(Writer.disown_batches, job.id, NONE_OF_THEM))
 
 

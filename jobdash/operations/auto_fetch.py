@@ -1,4 +1,4 @@
-"""What follows when batches have ended: their results are fetched, or it is asked how long they stay."""
+"""Fetch the results of batches that have ended, or ask their provider when they expire."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from jobdash.operations.results import fetch
 from jobdash.store.writer import Writer
 
 _AT_ONCE = 50
-"""Batches whose results' end is asked for after one sync: the first one would ask for thousands."""
+"""The most batches asked for the expiry of their results after one sync; the first sync finds thousands."""
 
 
 @dataclass(frozen=True)
 class EndedBatches:
-    """Looks after batches that have ended, in whichever loop it is called."""
+    """Fetches the results of ended batches, or records when they expire, in the caller's event loop."""
 
     config: Config
     work: OperationContext
@@ -45,7 +45,7 @@ class EndedBatches:
             await fetch(wanted, request, self._report_news, self.work.stop)
 
     async def ask_expiry(self, rows: Iterable[JobRow]) -> None:
-        """Ask how long the results of the other batches stay, and write it; it may stay unknown."""
+        """Ask when the results of the other batches expire, and store it; it may stay unknown."""
         others = [row for row in _ended(rows) if not self._wants(row) and row.fetched_at is None]
         for row in others[:_AT_ONCE]:
             with suppress(JobdashError):
@@ -56,7 +56,7 @@ class EndedBatches:
         return account is not None and account.auto_fetch and row.fetched_at is None
 
     def _report_news(self, done: FetchedResults) -> None:
-        # Nothing to fetch, or here already, is no news.
+        # Nothing to fetch, or here already: not worth a message.
         if done.result is not ActionResult.SKIPPED:
             self.report(done)
 

@@ -1,4 +1,4 @@
-"""A batch and what was sent again of it: a family, its results, and what is left to do of it."""
+"""Families: a batch and its retries, their results, and what is left to send."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from jobdash.operations.result_items import NotIndexed, ResultFiles, open_index,
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A batch and all that were sent again of it, oldest first."""
+    """A batch and its retries, oldest first."""
 
     members: tuple[JobDetails, ...]
     store: Path
@@ -36,7 +36,7 @@ class Family:
 
     @property
     def last(self) -> JobDetails:
-        """The member that was sent last, of those that may exist at the provider: its retry is the next."""
+        """The newest member that may exist at the provider; the next retry is a retry of it."""
         by_id = {member.row.public_id: member for member in self.members}
         last = self.first
         while last.superseded_by in by_id:
@@ -57,7 +57,7 @@ class Family:
 
     @property
     def name(self) -> str:
-        """What it is called, whatever its retries are."""
+        """The name of the first batch."""
         return self.first.row.name
 
     def blocked(self) -> str:
@@ -174,7 +174,7 @@ def may_be_answered(row: JobRow) -> bool:
 
 
 def answers_lost(member: JobDetails) -> bool:
-    """Whether what a batch was answered is nowhere: deleted at its provider from here, and never fetched."""
+    """Whether a batch's answers are lost: never fetched, and deleted at its provider from here."""
     return member.row.collected is None and member.results_deleted
 
 

@@ -1,4 +1,4 @@
-"""Cancel one job: the intent, one request, and the question when the answer leaves doubt."""
+"""Cancel one job: write the intent, send one request, and ask for the batch where the answer leaves doubt."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NO_ANSWER = "no answer: it may or may not be cancelled"
 
 
 class CancelEnd(Enum):
-    """How the asking ended."""
+    """The result of a cancel request."""
 
     ACCEPTED = auto()
     """The provider stops it, or has."""
@@ -53,7 +53,7 @@ class CancelEnd(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CancelAttempt:
-    """What came of asking a provider to cancel one job."""
+    """The outcome of a cancel request for one job."""
 
     end: CancelEnd
     reason: str
@@ -163,7 +163,7 @@ async def ask_cancel(
 
 
 async def renewed(intent: Intent, deadline: int, work: OperationContext) -> bool:
-    """Give an intent its time anew before its request goes out again; False when a rival has closed it."""
+    """Extend an intent's deadline before its request is sent again; False when another process closed it."""
     return await work.store.write(Writer.renew_intent, intent.id, deadline)
 
 
@@ -193,7 +193,7 @@ async def _answered(
 async def _after_error(
     job: JobRow, intent: Intent, error: ProviderError, work: OperationContext
 ) -> CancelAttempt:
-    """Decide what an error means: certainly not applied, or a question."""
+    """Return the outcome of a cancel that failed; ask for the batch where it may have been applied."""
     reason = error_text(error)
     unsent = isinstance(error, Unavailable) and not error.sent
     if unsent or isinstance(error, AuthRejected | QuotaExhausted | RateLimited):

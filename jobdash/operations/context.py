@@ -38,7 +38,7 @@ class AccountClient(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the source can do."""
+        """The capabilities of the account's server."""
         ...
 
     @property

@@ -25,10 +25,10 @@ if TYPE_CHECKING:  # the dashboard's screen imports this in the thread that draw
     from jobdash.store.location import StoreLocation
     from jobdash.store.records import ServerFacts
 
-_UNKNOWN_LOOKED_AT = 1_000
+_UNKNOWN_READ = 1_000
 _CLOCKS_APART_MS = 2_000
 _PAGE = 5
-"""Batches of each account that are looked at."""
+"""Batches of each account that are read."""
 _COUNTED = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.COMPLETED})
 """When the requests of a batch have been counted."""
 
@@ -74,7 +74,7 @@ class AccountFacts:
     """Why it cannot be reached; None when it answered."""
     rejected: bool
     """The key or the settings are to blame."""
-    twin_of: str | None
+    duplicate_of: str | None
     """The account that has the same key."""
     profile: str = ""
     """Which of the servers with its provider's API it is at; empty for its own and for one not listed."""
@@ -83,7 +83,7 @@ class AccountFacts:
 
 
 def store_facts(config: Config, browser: Browser, read_only: str | None) -> StoreFacts:
-    """Look at the store."""
+    """Return the facts about the store."""
     counts = browser.counts()
     scripts, stalled = browser.leases(browser.now)
     server = browser.server()
@@ -162,7 +162,7 @@ def file_owners(location: StoreLocation) -> tuple[tuple[str, str, str], ...]:
 
 
 def _unknown_words(browser: Browser) -> tuple[str, ...]:
-    running = browser.page(Scope(Tab.RUNNING), Sort(), None, _UNKNOWN_LOOKED_AT)
+    running = browser.page(Scope(Tab.RUNNING), Sort(), None, _UNKNOWN_READ)
     return tuple(sorted({row.raw_status for row in running if row.status is Status.UNKNOWN}))
 
 
@@ -184,7 +184,7 @@ def _unusable(account: UnusableAccount) -> AccountFacts:
         server=None,
         error=account.reason,
         rejected=True,
-        twin_of=None,
+        duplicate_of=None,
     )
 
 
@@ -216,7 +216,7 @@ async def _account(
         server=account.shown_url,
         error=error,
         rejected=blamed,
-        twin_of=doubles.get(account.name),
+        duplicate_of=doubles.get(account.name),
         profile=profile,
         deviations=deviations,
     )

@@ -1,4 +1,4 @@
-"""Tables as CSV, every text sanitized and none a formula to a spreadsheet; jobs exported to a file."""
+"""Write tables as CSV, with sanitized texts and no cell that is a spreadsheet's formula; export jobs."""
 
 from __future__ import annotations
 

@@ -96,8 +96,8 @@ def serve(
     SIGTERM and Ctrl-C let the items under way end, and give the rest back. Raises UsageError for a module,
     `ConfigError` for the engine, and `StoreError`.
     """
-    gc.enable()  # a command does without; a worker runs for days
-    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # what it warns of is reported as trouble
+    gc.enable()  # commands end too soon to need it; a worker runs for days
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # its warnings are reported by the worker
     functions = load_functions(modules)
     open_for_worker(location).close()  # the engine's file lies beside the store's
     options = PoolOptions(location, functions, settings.lease_ms(), chosen.concurrency, once)
@@ -117,7 +117,7 @@ def serve(
             leave_parts(connection, current_owner())
         report(f"ends with {quantity(left, 'item')} still running: other workers do them again")
         sys.stderr.flush()
-        os._exit(0)  # the threads would be waited for
+        os._exit(0)  # a normal exit would wait for the threads
 
 
 def _engine_settings(location: StoreLocation, poll_s: float) -> EngineSettings:

@@ -26,7 +26,7 @@ class ItemSource(Protocol):
         """Return how many items came to each outcome."""
 
     def at(self, outcome: ItemStatus | None, offset: int, total: int, limit: int) -> list[ItemRow]:
-        """Return the items from a far place on: ``offset`` of ``total``."""
+        """Return up to ``limit`` items from ``offset`` of ``total`` on, without reading those before."""
 
     def position(self, outcome: ItemStatus | None, seq: int) -> int:
         """Return how many items (of one outcome) are in front of a ``seq``."""
@@ -57,7 +57,7 @@ class StoredItems:
         return self._browser.item_counts(self._job_id)
 
     def at(self, outcome: ItemStatus | None, offset: int, total: int, limit: int) -> list[ItemRow]:
-        """Return the items from a far place on: ``offset`` of ``total``."""
+        """Return up to ``limit`` items from ``offset`` of ``total`` on, without reading those before."""
         return self._browser.items_at(self._job_id, outcome, offset, total, limit)
 
     def position(self, outcome: ItemStatus | None, seq: int) -> int:
@@ -111,7 +111,7 @@ class FetchedItems:
         return {outcome: len(self._places[outcome]) for outcome in self.outcomes}
 
     def at(self, outcome: ItemStatus | None, offset: int, total: int, limit: int) -> list[ItemRow]:
-        """Return the requests from a far place on."""
+        """Return up to ``limit`` requests from ``offset`` of ``total`` on, without reading those before."""
         del total
         return self._index.items(self._places[outcome][offset : offset + limit])
 

@@ -31,7 +31,7 @@ from jobdash.store.result_index import Extent, ResultIndex
 
 
 async def collect_merged(row: JobRow, request: FetchRequest) -> FetchedResults:
-    """Collect every batch of a family, and then their results in one; what is wrong is part of the answer.
+    """Collect every batch of a family, then merge their results; failures are part of the return value.
 
     A batch that is no part of a file, and never was retried, is collected as it is.
     """
@@ -63,7 +63,7 @@ async def collect_merged(row: JobRow, request: FetchRequest) -> FetchedResults:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """The answer of a key that counts, and whose it is."""
+    """The answer chosen for a key, and the batch it is from."""
 
     member: int
     outcome: ResultOutcome

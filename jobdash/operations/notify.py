@@ -28,8 +28,8 @@ from jobdash.operations.writer_thread import StoreWriter
 from jobdash.store.commands.notifications import ClaimedEvent
 from jobdash.store.writer import Writer
 
-LOOK_EVERY_S = 2.0
-"""How often the store is looked at for what has happened."""
+POLL_EVERY_S = 2.0
+"""How often the store is polled for new events."""
 COMMAND_S = 10.0
 """How long the program of a person may take with one notification."""
 WEBHOOK_TRIES = 4
@@ -70,7 +70,7 @@ class Notifier:
         while not stop.is_set():
             with contextlib.suppress(StoreError):
                 await self.send_new()
-            await sleep_until_cancelled(LOOK_EVERY_S, asyncio.sleep, stop)
+            await sleep_until_cancelled(POLL_EVERY_S, asyncio.sleep, stop)
 
     def _wanted(self, event: ClaimedEvent, jobs: Mapping[int, JobDetails]) -> Notification | None:
         """Return the notification of an event, if the settings ask for it."""

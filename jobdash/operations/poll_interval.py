@@ -1,4 +1,4 @@
-"""Poll intervals: how often a job is asked for, and so how often its account is polled."""
+"""Poll intervals: how often a job's state is asked for, and so how often its account is polled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BY_AGE = (
     (DAY, 2 * MINUTE),
     (2 * DAY, 5 * MINUTE),
 )
-"""A job younger than the first is asked every second (milliseconds)."""
+"""Age and interval, in milliseconds: a job younger than the first number is polled at the second."""
 SLOW_MS = 15 * MINUTE
 """For jobs that are old, force-failed, or in an unknown state for two days."""
 GONE_MS = DAY
@@ -27,7 +27,7 @@ _REST_FACTOR = 5
 
 
 def poll_interval(row: JobRow, now: int) -> int:
-    """Return the milliseconds between two questions for a job whose remote word is unfinished."""
+    """Return the milliseconds between two polls of a job whose remote status is unfinished."""
     if row.gone_at is not None:
         return GONE_MS
     if row.force_failed:
@@ -39,15 +39,15 @@ def poll_interval(row: JobRow, now: int) -> int:
 
 
 def rest_ms(took_ms: int, settings: SyncSettings) -> int:
-    """Return how long a process leaves an account alone after a poll that took so long, however due it is.
+    """Return the least milliseconds between two polls, after one that took ``took_ms``, however due it is.
 
-    A bulk action makes it due with every job; the longer the list, the rarer it is read.
+    A bulk action makes the account due with every job; a longer list is read less often.
     """
     return max(_SHORTEST_REST_MS, min(_REST_FACTOR * took_ms, settings.fastest_ms))
 
 
 def overdue_at(health: AccountHealth, rows: Iterable[JobRow], now: int, settings: SyncSettings) -> int:
-    """Return when an account has to be asked for the sake of these jobs, whatever was planned for it.
+    """Return when an account has to be polled for these jobs, whatever its planned time.
 
     Later only where its provider has asked for a pause.
     """
@@ -61,5 +61,5 @@ def next_poll_ms(rows: Iterable[JobRow], now: int, settings: SyncSettings) -> in
     """Return the milliseconds until an account with these unfinished jobs is polled again, jittered."""
     wait = min((poll_interval(row, now) for row in rows), default=settings.slowest_ms)
     wait = max(settings.fastest_ms, min(wait, settings.slowest_ms))
-    # Earlier than it need be, never later: who waits for a job counts on its pace.
+    # Jitter only shortens the interval: commands that wait rely on it.
     return int(wait * random.uniform(0.85, 1.0))  # noqa: S311 - to spread load, nothing secret

@@ -35,7 +35,7 @@ _AT_ONCE = 2_000
 _STEP_MS = 15 * MINUTE
 """Prices change with the day, and at some providers with the time of day, at no odd minutes."""
 _MOST_DOLLARS = 1e9
-"""More is no cost of a batch."""
+"""A larger amount is taken for an error."""
 PricedJob = tuple[JobRow, Cost | None]
 
 
@@ -56,7 +56,7 @@ async def reprice(
 ) -> tuple[int, int]:
     """Compute and write the cost of every batch of a scope whose tokens are known, with the prices of now.
 
-    Returns how many these are, and how many of the costs are other ones than before.
+    Returns how many these are, and how many of the costs have changed.
     """
     behind = number = changed = 0
     while rows := reader.priced_jobs(scope, behind, _AT_ONCE):
@@ -72,7 +72,7 @@ def _known_cost(row: JobRow) -> Cost | None:
 
 
 def paid(reader: Reader, rows: Iterable[JobRow]) -> dict[int, Cost]:
-    """Return by id what was paid for batches, of those whose server says it."""
+    """Return, by id, the cost of the batches whose server reports it."""
     entries = {
         row.id: info.usage_cost for row in rows if (info := provider_at(row)) is not None and info.usage_cost
     }
@@ -152,7 +152,7 @@ class _Rates(NamedTuple):
     input: float | None
     output: float | None
     cached: float | None
-    """None: as all input."""
+    """None: the same as for other input."""
 
     def paid(self, row: JobRow) -> list[tuple[int, float | None]]:
         """Return how many tokens of a batch are paid at which rate."""

@@ -34,7 +34,7 @@ class RequestKind(IntEnum):
 
 
 class CancelToken:
-    """The wish that nothing more is sent. Set from any thread, heard in every loop that waits."""
+    """A request to send nothing more: set from any thread, observed by every event loop that waits."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -42,7 +42,7 @@ class CancelToken:
         self._callbacks: list[Callable[[], None]] = []
 
     def set(self) -> None:
-        """Let everything that has not been sent stay unsent; a second time changes nothing."""
+        """Request the stop; setting it again has no effect."""
         with self._lock:
             self._set = True
             heard, self._callbacks = self._callbacks, []
@@ -50,12 +50,12 @@ class CancelToken:
             callback()
 
     def is_set(self) -> bool:
-        """Whether the wish was uttered."""
+        """Whether the stop was requested."""
         return self._set
 
     @contextmanager
     def calls(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Call ``callback`` from the setting thread, at once if the wish is there already."""
+        """Within the block, have ``callback`` called by the thread that sets the token; now if it is set."""
         with self._lock:
             was_set = self._set
             if not was_set:
@@ -85,15 +85,15 @@ class _QueuedRequest:
 
 
 _IN_FLIGHT_FOR_ONE_AHEAD = 2
-"""For so many places in flight, one more request is made ready: writing down what is about to be sent takes
-as long as the disk does, and a place in flight would stand empty meanwhile."""
+"""For every so many places in flight, one more request is prepared ahead: writing its intent takes as long as
+the disk does, and a place in flight would stand empty meanwhile."""
 
 
 class RateLimiter:
     """At most ``in_flight`` requests at once, of those at most one list page, none during a pause.
 
-    Belongs to one event loop. Actions go before questions, questions before pages, each in order of their
-    tickets.
+    Belongs to one event loop. Actions go before requests for single jobs, these before list pages, each in
+    the order of their tickets.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class RateLimiter:
         self._notify()
 
     def close(self) -> None:
-        """End the pause and send away everybody who waits."""
+        """End the pause, and fail every request that waits with `NotSent`."""
         if self._pause is not None:
             self._pause.cancel()
         self.paused_until = self._pause = None

@@ -70,7 +70,7 @@ async def reconcile(
 async def withdraw_unanswered(
     account: str, caller: AccountClient, work: OperationContext
 ) -> list[Reconciled]:
-    """End the doubt about cancels that got no answer: a job seen running long after was not cancelled."""
+    """Withdraw the cancels without an answer of jobs that were seen running long after the request."""
     origin = caller.origin
     rows = await work.store.write(Writer.withdraw_unanswered, account, origin, NOT_APPLIED, _CLOSED_FOR_MS)
     return [Reconciled(row, NOT_APPLIED) for row in rows]
@@ -94,7 +94,7 @@ async def _submit(
         return Reconciled(back, _BACK)
     doubt = ""
     if not caller.capabilities.carries_key:
-        if not listed:  # once it is unconfirmed, it is looked for no more
+        if not listed:  # an unconfirmed submit is not searched for again
             return None
         try:
             found = await find_keyless(intent, caller, work)

@@ -19,7 +19,7 @@ from jobdash.store.commands.errors import MOST_FAILED
 from jobdash.store.writer import Writer
 
 AT_ONCE = 16
-"""Questions under way at once; each account's own limiter admits fewer if it must."""
+"""Requests under way at once; the limiter of an account may admit fewer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def candidates(word: str, config: Config, only: Collection[str] = ()) -> list[Ac
 async def find_remote(
     word: str, asked: Collection[Account], accounts: AccountClients, browser: Browser, work: OperationContext
 ) -> RemoteMatch:
-    """Ask the accounts for a batch; the first that has it is believed, and the batch is recorded."""
+    """Ask the accounts for a batch; the first that has it wins, and the batch is stored."""
     asked_at = work.clock()
     answers = await asyncio.gather(*(_ask(word, accounts, account) for account in asked))
     errors: dict[str, JobdashError] = {}

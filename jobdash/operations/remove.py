@@ -57,12 +57,12 @@ class CleanedUp:
 
 
 class _FilesKept(JobdashError):
-    """One thing that is still there, and why."""
+    """A file or a record could not be deleted; the message says why."""
 
     def __init__(self, reason: str, *, again: bool, expires: bool = False) -> None:
         super().__init__(reason)
         self.again = again
-        """Whether it may go another time."""
+        """Whether a later attempt may succeed."""
         self.expires = expires
         """Whether it cannot be deleted and expires by itself."""
 

@@ -33,7 +33,7 @@ class RetentionRule:
 
 
 def rules(retention: Retention) -> Iterator[RetentionRule]:
-    """Yield the rules that are set, what is least missed first.
+    """Yield the rules that are set: files at providers first, then files here, then records.
 
     Files at a provider go only where the results were fetched: else they are the only copy.
     """

@@ -39,7 +39,7 @@ _NAMED_KEYS = 3
 
 
 class _NotRetried(JobdashError):
-    """Nothing was sent, and the reason is no failure of a request."""
+    """The retry was not sent, for another reason than a failed request."""
 
     def __init__(self, reason: str, kind: DecisionKind = DecisionKind.REFUSED) -> None:
         super().__init__(reason)

@@ -82,11 +82,13 @@ def _start(attempt: Attempt, job: str, fence: int, log: Path, store: StoreLocati
 async def stop_process(
     owner: Owner | None, *, host: str = "", grace_s: float = GRACE_S, stop: CancelToken | None = None
 ) -> str:
-    """End a process that was fenced off, and was run on a host; return its end in words.
+    """End the process of a job that was taken from it; return what happened, in words.
 
-    It has ``grace_s`` seconds to see that by itself, as long again after SIGTERM, and is then killed. When
-    ``stop`` is set, the wait ends and nothing more is sent. Linux only: a pidfd means one process
-    for ever, and before anything is sent to it its start time is compared with the owner's.
+    It has ``grace_s`` seconds to end by itself, as long again after SIGTERM, and is then killed. When
+    ``stop`` is set, the wait ends and no signal is sent any more. ``host`` is where it was started.
+
+    Linux only: a pidfd refers to one process for ever, and before a signal is sent its start time is compared
+    with the owner's.
     """
     reason = "its process is not known" if owner is None else cannot_stop(owner, host)
     if owner is None or reason is not None:

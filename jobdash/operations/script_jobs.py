@@ -26,8 +26,8 @@ from jobdash.store.records import EndedLocally, Precondition, Refusal
 from jobdash.store.writer import Writer
 
 _SCRIPT_ENDS, _WORKERS_END = "its script ends at its next item", "its workers end at their next item"
-_LOOKS_AT_A_START, _BETWEEN_LOOKS_S = 50, 0.1
-"""For five seconds; importing can take long, and one that takes longer is not waited for."""
+_START_POLLS, _START_POLL_S = 50, 0.1
+"""A started script is polled for five seconds; one whose imports take longer is not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ async def remove_local(decision: Decision, plan: Plan, work: OperationContext) -
     job, choices = decision.job, plan.choices
     accept, cleaned = _accept(decision, plan, work), _CleanedUp()
     if choices.local_files:
-        # What is deleted does not come back, so the job is looked at before that as well.
+        # Deleting cannot be undone, so the job is checked before that as well.
         row = await work.store.write(Writer.recheck, job.id, fence=job.fence, accept=accept)
         if isinstance(row, Refusal):
             return _refused(job, row)
@@ -171,14 +171,15 @@ async def retry_local(decision: Decision, plan: Plan, work: OperationContext) ->
 
 
 async def _taken_up(job_id: int, started: StartedScript, work: OperationContext) -> tuple[Status, int | None]:
-    """Give a started script a moment to take its job up; return the job's status, and how it ended if so."""
-    for _ in range(_LOOKS_AT_A_START):
+    """Wait until a started script claims its job; return the job's status, and the exit code of one that
+    ended."""
+    for _ in range(_START_POLLS):
         # In this order: a script that takes the job up and is done with it at once did not fail.
         code = started.exit_code()
         status = await work.store.write(Writer.status, job_id)
         if status is not Status.PENDING or code is not None:
             break
-        await asyncio.sleep(_BETWEEN_LOOKS_S)
+        await asyncio.sleep(_START_POLL_S)
     return status, code
 
 

@@ -21,8 +21,8 @@ from jobdash.store.owner import Owner
 ELSEWHERE = "it runs on another machine"
 LOGS = "logs"
 """The folder beside the store in which the output of scripts lies that were started from here."""
-MOST_LOOKED_AT = 500
-"""Scripts of one plan that are looked at; a dialog has no room for more."""
+MOST_CHECKED = 500
+"""The most scripts of one plan that are checked; a dialog has no room for more."""
 
 
 def log_file(database: Path, public_id: str, attempt: int) -> Path:
@@ -33,7 +33,7 @@ def log_file(database: Path, public_id: str, attempt: int) -> Path:
 def workers(browser: Browser, ids: Sequence[int], *, starting: bool) -> dict[int, ScriptProcess]:
     """Return, by id of a job, what is known here of its script.
 
-    Whether they can be started again is looked at only for ``starting``: their folders may lie on a disk that
+    Whether they can be started again is checked only for ``starting``: their folders may lie on a disk that
     hangs.
     """
     attempts = browser.last_attempts(ids)

@@ -35,7 +35,7 @@ _LAG_MS = 5 * MINUTE
 
 @dataclass
 class SingleRequests:
-    """The single questions of one sync."""
+    """The requests for single jobs of one sync."""
 
     names: Sequence[str]
     """All names of the account's key."""
@@ -44,10 +44,10 @@ class SingleRequests:
     work: OperationContext
     settings: SyncSettings
     before: Callable[[], Awaitable[None]]
-    """Awaited before each question."""
+    """Awaited before each request."""
     upsert: Callable[[tuple[RemoteJob, ...], int], Awaitable[UpsertResult]]
     knows: bool = field(default=False, init=False)
-    """Whether the account has shown anything that was known."""
+    """Whether the account's key has seen any known job."""
 
     async def ask(self, report: SyncReport, started: int, *, full: bool) -> None:
         """Ask for the unfinished jobs the list did not show, each at its own pace.
@@ -122,7 +122,7 @@ class SingleRequests:
         return await self.work.store.write(Writer.mark_not_found, row.id, asked_at)
 
     def _lags(self, missing: Sequence[tuple[JobRow, int]], started: int) -> bool:
-        """Whether all of these were submitted here so lately that a 404 is no wonder."""
+        """Whether all of these were submitted here so recently that a 404 is expected."""
         answered = self.reader.last_answers([row.id for row, _ in missing])
         return all(started - answered.get(row.id, 0) < _LAG_MS for row, _ in missing)
 

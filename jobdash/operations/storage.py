@@ -1,4 +1,4 @@
-"""What is kept: files at the providers, of known and unknown jobs, and what lies on this computer."""
+"""Files that are kept: at the providers, of known and unknown jobs, and on this computer."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class LocalFolder:
 
 @dataclass(frozen=True, slots=True)
 class DeletedFiles:
-    """What came of deleting files at a provider."""
+    """The outcome of deleting files at a provider."""
 
     account: str
     deleted: tuple[RemoteFile, ...] = ()

@@ -1,4 +1,4 @@
-"""What is done to a whole store: making, upgrading, copying, checking it, and granting rights to it."""
+"""Administration of a store: make, upgrade, copy and check it, and grant rights to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StoreChange(Enum):
     NONE = "The store at {} is there already, and up to date"
 
     def sentence(self, location: StoreLocation) -> str:
-        """Return the sentence that tells it of the store at a place."""
+        """Return the change as a sentence about the store at a location."""
         return self.value.format(location)
 
 

@@ -43,7 +43,7 @@ from jobdash.store.writer import Writer
 DEADLINE_MS = 45 * MINUTE
 """An upload may take half an hour; after this long both requests have certainly ended."""
 _KEYLESS_POLLS = 3
-"""How often a batch without a key is looked for at once, as a list may lag behind."""
+"""How often the list is polled for a batch without a key, as it may lag behind."""
 _BY_KEY, _BY_TIME = "its key or its input file", "its time and number of requests"
 _DOUBT = f"the batch may or may not exist; the next syncs find it by {_BY_KEY}, if it does"
 NO_ANSWER = f"no answer: {_DOUBT}"
@@ -51,7 +51,7 @@ GIVEN_UP = "given up meanwhile by another jobdash; look with jobdash sync"
 _KEY_BYTES = 6
 PROCESSED_WITHIN_MS = 10 * MINUTE
 """How long an uploaded file may be processed before its submit is given up."""
-_FIRST_LOOK_S, _LONGEST_LOOK_S = 1.0, 15.0
+_FIRST_POLL_S, _LONGEST_POLL_S = 1.0, 15.0
 _NOT_PROCESSED = re.compile(
     r"file.*(?:not (?:yet )?(?:in )?(?:\W?processed|ready|been processed)"
     r"|still (?:being )?(?:process|import|upload|validat)|(?:is|status\W+) ?pending)",
@@ -168,12 +168,13 @@ class SubmitRun(ABC):
         return await self._created(remote, asked_at)
 
     async def _create(self, file_id: str) -> tuple[RemoteJob, int]:
-        """Create the batch as soon as its file is processed; also return when that was asked for.
+        """Create the batch as soon as its file is processed; return it, and when that was asked for.
 
-        A server that will not have the file yet has refused, so that the same may be asked again.
+        A server that refuses because the file is not ready has created nothing: the request may be sent
+        again.
         """
         create, until = CreateBatch(self._submission, file_id), self._work.clock() + PROCESSED_WITHIN_MS
-        pause = _FIRST_LOOK_S
+        pause = _FIRST_POLL_S
         while True:
             if await self._processed(file_id):
                 asked_at = self._work.clock()
@@ -191,10 +192,10 @@ class SubmitRun(ABC):
                 raise InvalidRequest(f"its file was still not processed after {minutes} minutes")
             await self._begin()  # no other process takes this submit for dead meanwhile
             await sleep_until_cancelled(pause, self._sleep, self._work.stop)
-            pause = min(2 * pause, _LONGEST_LOOK_S)
+            pause = min(2 * pause, _LONGEST_POLL_S)
 
     async def _processed(self, file_id: str) -> bool:
-        """Whether the uploaded file is processed, as far as the server reports it."""
+        """Whether the uploaded file is processed, as far as the server reports."""
         try:
             return await self._caller.call(FileReady(file_id), stop=self._work.stop)
         except (NotFound, BadResponse):
@@ -206,19 +207,19 @@ class SubmitRun(ABC):
 
     @abstractmethod
     async def _begin(self) -> None:
-        """Write the job and the intent, once; later sendings have their time anew.
+        """Write the job and the intent, once; later sendings extend the intent's deadline.
 
         Raises `SubmitAbandoned` when the intent was closed elsewhere.
         """
 
     async def _begin_creation(self) -> None:
-        """Give the intent its time anew before the batch is created."""
+        """Extend the intent's deadline before the batch is created."""
         await self._begin()
 
     async def _uploaded(self, file_id: str) -> None:
-        """Store the file's id: without a batch it is recorded nowhere else.
+        """Store the uploaded file's id: without a batch it is recorded nowhere else.
 
-        Where it cannot be written it is tried again if there will be no batch.
+        Where it cannot be written, it is tried again if there will be no batch.
         """
         assert self._row is not None
         if not file_id:

@@ -1,4 +1,4 @@
-"""How a submit ended; needs nothing that a face loads late."""
+"""The outcome of a submit, in a module that imports nothing which a face loads late."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SubmitEnd(Enum):
 
 
 WELL = frozenset({SubmitEnd.CREATED, SubmitEnd.QUEUED})
-"""Ends after which nothing is left to a person."""
+"""Ends after which a person has nothing to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def _keep(part: SubmitRequest, store: Path, key: str) -> None:
 async def send_queued(
     account: Account, caller: AccountClient, work: OperationContext, *, sleep: Sleep = asyncio.sleep
 ) -> list[SubmitOutcome]:
-    """Send what waits for an account, as long as there is room; return what came of each.
+    """Send the queued batches of an account, as long as there is room; return the outcome of each.
 
     Several processes may do so at once: each batch is taken by one of them.
     """
@@ -142,7 +142,7 @@ async def _settle(account: Account, work: OperationContext) -> None:
 
 
 class _QueuedRun(SubmitRun):
-    """The submit of a batch that was taken from the queue; what is not created for want of room goes back."""
+    """The submit of a batch taken from the queue; one that its provider has no room for goes back."""
 
     def __init__(
         self, taken: TakenSubmit, caller: AccountClient, work: OperationContext, sleep: Sleep
@@ -163,7 +163,7 @@ class _QueuedRun(SubmitRun):
         self.returned = False
         """Whether the batch went back into the queue."""
         self.no_room = False
-        """Whether that was for want of room at its provider."""
+        """Whether its provider had no room for it."""
 
     async def _begin(self) -> None:
         assert self._intent is not None
@@ -179,7 +179,7 @@ class _QueuedRun(SubmitRun):
             raise SubmitAbandoned(GIVEN_UP)
 
     async def _keep_input(self) -> None:
-        """Keep the copy that there is."""
+        """Keep the copy from which the batch was queued."""
 
     async def _failed(
         self, reason: str, end: SubmitEnd = SubmitEnd.FAILED, error: JobdashError | None = None
@@ -192,7 +192,7 @@ class _QueuedRun(SubmitRun):
         wait = BACK_OFF_MS * 2 ** min(self._tries, _MOST_DOUBLINGS) if error is not None else 0
         self.returned = True
         row: JobRow | None = self._row
-        with suppress(StoreError):  # its intent stays open, and is looked after by the next poll
+        with suppress(StoreError):  # its intent stays open, and the next poll reconciles it
             row = await self._work.store.write(
                 Writer.return_to_queue, intent, reason, wait, no_room=self.no_room
             )
@@ -205,7 +205,7 @@ def _no_room(error: JobdashError | None) -> bool:
 
 
 def _passes_by(error: JobdashError | None) -> bool:
-    """Whether a submit that failed so may go well later; without an error it was stopped."""
+    """Whether a submit that failed with this error may succeed later; without an error it was stopped."""
     return error is None or isinstance(
         error, Unavailable | RateLimited | AuthRejected | ConfigError | StoreError
     )

@@ -1,4 +1,4 @@
-"""What is to be submitted: a file that was checked, and what a person wants with it."""
+"""The request to submit a checked file, with the choices that come with it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobdash.providers.registry import provider_of
 
 @dataclass(frozen=True, slots=True)
 class SubmitRequest:
-    """What a person wants submitted, after the file was checked."""
+    """A checked file, and the choices with which it is submitted."""
 
     account: Account
     check: FileCheck
@@ -74,7 +74,7 @@ def order(
     keep_input: bool = True,
     split: bool = False,
 ) -> SubmitRequest:
-    """Check a file and the wishes that come with it; UsageError with what is wrong, and where.
+    """Check a file and the choices that come with it; UsageError with what is wrong, and where.
 
     ``file_name`` is what to call the file where its path is not the person's own. A copy of it is kept if
     ``keep_input`` and the account's setting say so. `OverLimit` for a file that is larger than a batch may

@@ -44,7 +44,7 @@ from jobdash.store.records import IntentKind, UpsertResult
 from jobdash.store.writer import Writer
 
 CLAIM_MS = 2 * MINUTE
-"""How long after its last sign of life another process may take a poll up."""
+"""How long after the last renewal of a claim another process may poll the account."""
 _KEEP_MS = CLAIM_MS // 4
 FULL_EVERY_MS = HOUR
 """A list that is not newest first is read whole this often."""
@@ -72,12 +72,12 @@ class Sync:
     on_progress: Callable[[int], None] | None = None
     """Called with the number of batches seen so far."""
     sleep: Sleep = asyncio.sleep
-    """Waits until the claim is kept once more."""
+    """Waits between two renewals of the claim."""
     _kept_at: int = field(default=0, init=False)
     _others: frozenset[str] = field(default=frozenset(), init=False)
 
     def __post_init__(self) -> None:
-        """Make the single questions ready."""
+        """Prepare the requests for single jobs."""
         self._singles = SingleRequests(
             self._names, self.caller, self.reader, self.work, self.settings, self._keep_claim, self._upsert
         )
@@ -120,7 +120,7 @@ class Sync:
 
     @asynccontextmanager
     async def _claim_kept(self) -> AsyncIterator[None]:
-        """Keep other processes away however long one request waits: a 429 must not double the traffic."""
+        """Renew the claim however long one request waits, so that a 429 does not double the traffic."""
 
         async def again_and_again() -> None:
             while True:
@@ -135,7 +135,7 @@ class Sync:
             keeping.cancel()
 
     async def _keep_claim(self) -> None:
-        """Let other processes know that a long sync is still under way.
+        """Renew the claim of a long sync.
 
         Also before each request: a task's sleep does not count the time for which a computer is suspended.
         """
@@ -156,7 +156,7 @@ class Sync:
     # ── the list ───────────────────────────────────────────────────────────────────────────────────────────
 
     async def _list(self, report: SyncReport, started: int, health: AccountHealth | None) -> None:
-        """Read the pages that matter."""
+        """Read and store the list, page by page, as far as this sync needs it."""
         first = health is None or not health.first_sync_done
         whole = (
             self.full or first or (not self.caller.capabilities.newest_first and self._hour_is_over(started))
@@ -169,7 +169,7 @@ class Sync:
             asked_at.append(self.work.clock())
             return await self.caller.call(ListPage(cursor))
 
-        # A look at what is new stops early: it asks for no page that it may not need.
+        # The first page may be enough: the next one is not requested ahead.
         async with aclosing(read_ahead(pages(ask)) if whole else pages(ask)) as listed:
             async for page in listed:
                 result = await self._upsert(page.jobs, asked_at.popleft(), listed=True)
@@ -188,10 +188,10 @@ class Sync:
                     break
 
     def _settled(self, jobs: tuple[RemoteJob, ...], result: UpsertResult, now: int) -> bool:
-        """Whether a page holds nothing but what is known, unchanged, and not worth looking behind.
+        """Whether everything on a page is known, unchanged and ended, so that no further page is read.
 
-        That is what has ended, and what should have: a batch that is stuck for days is asked singly, at its
-        own slow pace, and does not make every sync read the whole list.
+        A batch that is stuck for days counts as ended: it is asked for singly, at its own slow pace, and does
+        not make every sync read the whole list.
         """
         news = result.inserted or result.changed
         return bool(jobs) and not news and not any(self._under_way(job, now) for job in jobs)
@@ -278,14 +278,14 @@ class Sync:
 
 
 def _of_the_list_alone(error: ProviderError) -> bool:
-    """Whether an error of the list leaves hope for other requests: not one of the account or the network."""
+    """Whether an error of the list may be one of the list alone, and not of the account or the network."""
     if isinstance(error, Unavailable):
         return error.status is not None and error.retry_after is None
     return isinstance(error, NotFound | InvalidRequest | BadResponse)
 
 
 def _backoff(before: AccountHealth | None, error: ProviderError | StoreError) -> int:
-    """Return how long to leave a failing account alone: longer the longer it fails."""
+    """Return how long to wait before a failing account is polled again: longer, the longer it fails."""
     if isinstance(error, AuthRejected | QuotaExhausted | SeesNone):
         return _BACKOFF_MS[-1]
     if before is None or before.error is None or before.asked_at is None:
@@ -295,7 +295,7 @@ def _backoff(before: AccountHealth | None, error: ProviderError | StoreError) ->
 
 
 def health_error_text(error: ProviderError | StoreError, account: Account) -> str:
-    """Return the error for the account line: short, and with the way out."""
+    """Return the error for the account line: short, and with what to do about it."""
     if isinstance(error, StoreError):
         return str(error)
     if isinstance(error, RateLimited):

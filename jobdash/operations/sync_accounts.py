@@ -25,7 +25,7 @@ OnProgress = Callable[[str, int], None]
 
 @dataclass(frozen=True)
 class AccountSyncs:
-    """Asks accounts what they have; a key that has two names is asked once."""
+    """Syncs accounts; a key that has two names is synced once."""
 
     config: Config
     accounts: AccountClients
@@ -75,7 +75,7 @@ class AccountSyncs:
         return Poller(account, self.config, self.work.clock)
 
     async def _reported(self, account: Account, *, full: bool, send: bool) -> SyncReport:
-        """Sync an account; what cannot be written of it is its own error and hides no other account."""
+        """Sync an account; a failed write is reported as its error and ends no other account's sync."""
         try:
             return await self._now(account, full=full, send=send)
         except StoreError as error:

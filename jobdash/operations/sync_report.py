@@ -29,14 +29,14 @@ class SyncReport:
     removals: list[ActionOutcome] = field(default_factory=list)
     """Removals that had waited for a cancel, carried out or given up."""
     not_asked: list[tuple[JobRow, ProviderError]] = field(default_factory=list)
-    """Jobs whose own question failed; the account may be well."""
+    """Jobs whose own request failed; the account may be all right."""
     elsewhere: list[JobRow] = field(default_factory=list)
     """Unfinished jobs at another server than the account's: they cannot be asked for."""
     error: ProviderError | StoreError | None = None
     """What the account or its list failed with."""
     next_poll_at: int = 0
     sent: list[SubmitOutcome] = field(default_factory=list)
-    """What was sent of the queue afterwards, and what came of each."""
+    """The outcomes of the queued batches that were sent afterwards."""
 
     def add(self, result: UpsertResult) -> None:
         """Count one page's answers."""

@@ -17,15 +17,15 @@ from jobdash.operations.sync import CLAIM_MS, SyncReport
 from jobdash.operations.sync_accounts import AccountSyncs, rejected
 from jobdash.store.writer import Writer
 
-LOOK_AGAIN_MS = 2_000
-"""The longest time between two polls of the store: another dashboard may have written the news."""
+POLL_MS = 2_000
+"""The longest time between two polls of the store: another dashboard may have written a change."""
 _SHORTEST_MS = 50
 _LOCAL_POLL_MS = 250
 
 
 @dataclass(frozen=True, slots=True)
 class WaitResult:
-    """How the waiting ended."""
+    """The result of a wait."""
 
     rows: Mapping[int, JobRow]
     """The jobs as they are now."""
@@ -97,7 +97,7 @@ async def wait_until(waiting: WaitProgress, syncs: AccountSyncs) -> WaitResult:
 
 
 async def poll_until(waiting: WaitProgress, browser: Browser, stop: CancelToken) -> WaitResult:
-    """Wait as `wait_until` does, without asking or writing anything: others do, in a store read here."""
+    """Wait as `wait_until` does, with a store that is read only: other processes poll and write."""
     while True:
         rows = waiting.rows(browser)
         now = browser.now
@@ -124,7 +124,7 @@ async def _ask(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Accoun
     for name, rows in sorted(_by_account(open_rows).items()):
         account = syncs.config.account(name)
         if account is None and _asked_elsewhere(name, syncs):
-            continue  # by who has its key: a look at the store shows what they find
+            continue  # whoever has its key polls it: the store shows what they find
         if account is None:
             otherwise = f"account {name} is not configured any more: its provider cannot be asked"
             raise ConfigError(syncs.config.unusable_words.get(name, otherwise))
@@ -162,14 +162,14 @@ def _pause_ms(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Account
             continue
         moment = min(health.next_poll_at, overdue_at(health, rows, now, settings))
         # What is due and was not asked is on its way in another process.
-        moment = moment if moment > now else now + LOOK_AGAIN_MS
+        moment = moment if moment > now else now + POLL_MS
         moments.append(max(moment, waiting.rests.get(name, 0)))
     if waiting.deadline is not None:
         moments.append(waiting.deadline)
-    if any(not rules_of(row).at_provider for row in open_rows):  # a look at the store is all it takes
+    if any(not rules_of(row).at_provider for row in open_rows):  # reading the store is enough
         moments.append(now + _LOCAL_POLL_MS)
     soonest = min(moments, default=now) - now
-    return max(_SHORTEST_MS, min(soonest, LOOK_AGAIN_MS))
+    return max(_SHORTEST_MS, min(soonest, POLL_MS))
 
 
 def _by_account(rows: Iterable[JobRow]) -> dict[str, list[JobRow]]:

@@ -16,13 +16,13 @@ from jobdash.operations.account_worker import AccountWorker, close_abandoned
 from jobdash.operations.backends.base import FetchedResults
 from jobdash.operations.ended_jobs import ALL, EndedJobs
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.notify import LOOK_EVERY_S, Notifier
+from jobdash.operations.notify import POLL_EVERY_S, Notifier
 from jobdash.operations.rate_limiter import CancelToken, sleep_until_cancelled
 from jobdash.operations.sync import SyncReport
 from jobdash.operations.writer_thread import StoreWriter
 
 LAST_S = 5.0
-"""How long the end of a watch waits for notifications: a service manager's patience is short."""
+"""How long the end of a watch waits for notifications: a service manager kills what takes long to stop."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Watch:
                 self.on_begin()
                 while not stop.is_set():
                     self.report_ended(browser, ended)
-                    await sleep_until_cancelled(LOOK_EVERY_S, asyncio.sleep, stop)
+                    await sleep_until_cancelled(POLL_EVERY_S, asyncio.sleep, stop)
                 self.report_ended(browser, ended)
             await self._send_last(sending)
         finally:
@@ -74,12 +74,12 @@ class Watch:
             self.on_ended(row)
 
     async def _keep_sending(self, stop: CancelToken) -> None:
-        """Send notifications beside all else: a program or a server may take its time."""
+        """Send notifications in a task of its own: a program or a server may be slow."""
         if self.notifier is not None:
             await self.notifier.keep_sending(stop)
 
     async def _send_last(self, sending: asyncio.Future[None]) -> None:
-        """Send what was claimed, and what has happened last; say so where that takes too long."""
+        """Send the claimed and the last notifications; report it where that takes too long."""
         if self.notifier is None:
             return
         try:

@@ -79,7 +79,7 @@ class _Running:
             return not self.alone
 
     def end(self) -> None:
-        """Count a call less."""
+        """Count a call as ended."""
         with self.lock:
             self.count -= 1
             self.alone = False
@@ -115,7 +115,7 @@ class WorkerPool:
         self._trouble: str | None = None
 
     def drain(self) -> None:
-        """End soon: no new item is begun, and parts are given back; from any thread."""
+        """Request the end: no new item is begun, and parts are given back; from any thread."""
         self._draining.set()
 
     def run(self) -> int:
@@ -180,7 +180,7 @@ class WorkerPool:
         return True
 
     def _clean_up(self, connection: Connection) -> None:
-        """Do what others who are gone have left: leases of dead workers, cancels that no worker answers."""
+        """Clean up after other workers: end leases of dead ones, and cancels that no worker answers."""
         now = time.monotonic()
         if now < self._cleaned_at + _CLEAN_UP_S:
             return

@@ -73,7 +73,7 @@ def _asked(method: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
 
 
 def _carry_out(writer: Writer, asked: list[_PendingWrite]) -> None:
-    """Run what has piled up in one transaction, and answer when it is on disk."""
+    """Run the pending writes in one transaction, and resolve them when it is on disk."""
     asked = [each for each in asked if not each.answer.cancelled()]
     try:
         done = writer.batch(asked)
@@ -215,7 +215,7 @@ class WriterThread:
         self._asked.append(asked)
         if self._ended:
             self._turn_away()
-        with contextlib.suppress(RuntimeError):  # the loop has ended: what is asked was turned away
+        with contextlib.suppress(RuntimeError):  # the loop has ended: the write was refused
             self._loop.call_soon_threadsafe(self._flush)
         return cast("T", await asked.answer)
 

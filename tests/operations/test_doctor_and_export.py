@@ -123,7 +123,7 @@ async def test_the_doctor_sees_each_account_and_never_a_key(world: World) -> Non
     facts = {each.name: each for each in await account_facts(world.config, world.accounts)}
 
     assert facts["openai"].error is None
-    assert (facts["work"].twin_of, facts["gemini"].key_present) == ("openai", False)
+    assert (facts["work"].duplicate_of, facts["gemini"].key_present) == ("openai", False)
     assert facts["gemini"].error == "no key: set GEMINI_KEY"
     assert facts["gemini"].rejected
     assert KEYS["openai"] not in repr(facts)
@@ -175,7 +175,7 @@ async def test_a_key_that_cannot_be_one_is_a_matter_of_configuration(world: Worl
         await world.accounts["openai"].call(ListPage())
 
 
-def test_twins_are_told_by_server_and_key(world: World) -> None:
+def test_duplicate_accounts_are_found_by_server_and_key(world: World) -> None:
     keys: dict[str, str | None] = {
         "openai": "sk-a",
         "work": "sk-a",

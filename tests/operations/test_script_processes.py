@@ -201,7 +201,7 @@ async def test_a_script_that_ends_before_it_begins_is_said_to_have_failed(
 async def test_a_script_that_is_coming_up_is_not_started_again(
     local: LocalWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(script_jobs, "_LOOKS_AT_A_START", 2)
+    monkeypatch.setattr(script_jobs, "_START_POLLS", 2)
     run = begin(local.path, argv=[sys.executable, "-c", SLEEP], cwd=tmp_path)
     run.ends("failed")
     first = await local.one(Action.RETRY, run.id, restart=True)

@@ -71,13 +71,13 @@ class FetchedResults:
     counts: ResultCounts | None = None
     """A batch's results by outcome."""
     lacking: int = 0
-    """How many answers fewer there are than the provider counts, sent twice alike."""
+    """How many of the answers that the provider counts are missing, after two equal downloads."""
 
 
 class Backend(Protocol):
-    """Who runs a job. What its jobs accept and how they are described is in its `rules`.
+    """What runs a job. What its jobs accept and how they are described is in its `rules`.
 
-    A plan is made without what carries it out, and without a database toolkit: `act` and `fetch` import it.
+    A plan needs neither the code that carries it out nor a database toolkit: `act` and `fetch` import both.
     """
 
     @property
@@ -95,7 +95,7 @@ class Backend(Protocol):
     ) -> Mapping[int, ScriptProcess]:
         """Return, by id, what is known here of the processes that run jobs.
 
-        Whether they can be started again is looked at only for ``starting``: a disk may hang.
+        Whether they can be started again is checked only for ``starting``: a disk may hang.
         """
 
     def remainders(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, Remainder]:

@@ -12,7 +12,7 @@ from jobdash.domain.items import ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Decision, Plan
 from jobdash.domain.remainder import Remainder
-from jobdash.operations.script_processes import MOST_LOOKED_AT, start_failure, workers
+from jobdash.operations.script_processes import MOST_CHECKED, start_failure, workers
 
 if TYPE_CHECKING:
     from jobdash.operations.backends.base import Backend, FetchedResults, FetchRequest
@@ -50,7 +50,7 @@ class ScriptBackend:
         self, browser: Browser, rows: Sequence[JobRow], *, starting: bool
     ) -> Mapping[int, ScriptProcess]:
         """Return, by id, what is known here of the scripts of the first of some jobs."""
-        return workers(browser, [row.id for row in islice(rows, MOST_LOOKED_AT)], starting=starting)
+        return workers(browser, [row.id for row in islice(rows, MOST_CHECKED)], starting=starting)
 
     def remainders(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, Remainder]:
         """Return nothing: a script finds what is left by itself."""

@@ -54,7 +54,7 @@ _CLOCKS_AGREE_MS = 500
 """A smaller difference between two clocks cannot be distinguished from the time that a query takes."""
 _CLOCKS_COMPARED_S = 60.0
 """How often the clocks are compared where no poll of the store does it."""
-_LOOK = (
+_POLL = (
     # Two statements, as a snapshot is taken before its statement runs: what has counted a change by then has
     # begun its transaction before the snapshot.
     "SELECT last_value + is_called::int FROM pulse; SELECT pg_snapshot_xmin(seen)::text::bigint,"
@@ -350,7 +350,7 @@ class Connection:
         """
         raw = self.raw
         with self._failures():
-            cursor = raw.execute(_LOOK)
+            cursor = raw.execute(_POLL)
             (pulse,) = cursor.fetchall()[0]
             cursor.nextset()
             *snapshot, server_ms = cursor.fetchall()[0]

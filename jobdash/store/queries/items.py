@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # a list of jobs, the leanest of all commands, does without
     from jobdash.domain.failures import FailedRequests
     from jobdash.domain.items import Attempt, ItemErrors, ItemRow, ItemStatus, WorkerCounts
 
-_ERRORS_LOOKED_AT = 10_000
+_ERRORS_READ = 10_000
 _MOST_GROUPS = 100
 _PAGE = 1_000
 _DONE = ("ok", "error", "skipped")
@@ -112,7 +112,7 @@ class ItemReads(ReadConnection):
                     yield item
             after = page[-1].seq
 
-    def item_errors(self, job_id: int, most: int = _ERRORS_LOOKED_AT) -> ItemErrors:
+    def item_errors(self, job_id: int, most: int = _ERRORS_READ) -> ItemErrors:
         """Return a job's errors, grouped by type and message; reads the first ``most`` of them."""
         from jobdash.domain.items import ItemErrorGroup, ItemErrors
 
@@ -139,7 +139,7 @@ class ItemReads(ReadConnection):
         keys: dict[tuple[str | None, str], list[str]] = defaultdict(list)
         failed = "FROM item INDEXED BY item_outcome WHERE job_id = ? AND outcome = 'error'"
         sql = f"SELECT error_type, error, key {failed} ORDER BY seq LIMIT ?"
-        for code, message, key in self._all(sql, (job_id, _ERRORS_LOOKED_AT)):
+        for code, message, key in self._all(sql, (job_id, _ERRORS_READ)):
             some = keys[code, message or ""]
             if len(some) < KEYS_OF_A_GROUP:
                 some.append(key)

@@ -176,6 +176,6 @@ def _account_lines(
         more.append(("", f"profile {facts.profile}"))
     if facts is not None:
         more += [("", deviation) for deviation in facts.deviations]
-    if facts is not None and facts.twin_of:
-        more.append(("", f"the same key as {clean(facts.twin_of)}: asked once"))
+    if facts is not None and facts.duplicate_of:
+        more.append(("", f"the same key as {clean(facts.duplicate_of)}: asked once"))
     return [head, *pairs(more, width), ()]
