@@ -141,7 +141,7 @@ class ProviderError(JobdashError):
     """The provider refused the request.
 
     ``status`` is the HTTP code, None when there was no answer; ``detail`` the provider's own words
-    (redacted, not yet gated for the screen).
+    (redacted, not yet sanitized for the screen).
     """
 
     def __init__(self, message: str = "", *, status: int | None = None, detail: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What a command prints, line by line or as JSON: everything from outside through one gate."""
+"""The output of a command, line by line or as JSON, in which every text from outside is sanitized."""
 
 from __future__ import annotations
 

@@ -35,11 +35,11 @@ class TableColumn:
 
 def table(columns: Sequence[TableColumn], rows: Sequence[Sequence[TableCell]]) -> None:
     """Print a table: drawn by Rich on a terminal, plain aligned text elsewhere."""
-    gated = [[TableCell(clean(redact(cell.text)), cell.tone) for cell in row] for row in rows]
+    sanitized = [[TableCell(clean(redact(cell.text)), cell.tone) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        _rich_table(columns, gated)
+        _rich_table(columns, sanitized)
     else:
-        for line in plain_lines(columns, gated):
+        for line in plain_lines(columns, sanitized):
             sys.stdout.write(f"{line}\n")
 
 
@@ -80,7 +80,7 @@ def _widths(columns: Sequence[TableColumn], rows: Sequence[Sequence[TableCell]])
 
 
 def cells(text: str) -> int:
-    """Return how many cells of a terminal a gated text takes."""
+    """Return how many cells of a terminal a sanitized text takes."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len

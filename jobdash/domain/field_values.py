@@ -65,7 +65,7 @@ def _dollars(micros: int | None) -> float | None:
 def cell_text(field: JobField) -> Callable[[JobRow, int], str]:
     """Return the function that makes a field's text in a column; a time is how long it is past.
 
-    The text is empty where nothing is known, and not gated.
+    The text is empty where nothing is known, and not sanitized.
     """
     read: Callable[[JobRow], Any] = attrgetter(field.source)
 
@@ -77,7 +77,7 @@ def cell_text(field: JobField) -> Callable[[JobRow, int], str]:
 
 
 def plain_text(value: Any) -> str:
-    """Return any value but a time as text, not gated; empty for None and for nothing."""
+    """Return any value but a time as text, not sanitized; empty for None and for nothing."""
     if value is None:
         return ""
     if isinstance(value, bool):

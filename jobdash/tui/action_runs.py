@@ -70,7 +70,7 @@ class ActionRun:
 
     async def wait(self) -> None:
         """Return when it is over."""
-        # No thread waits for it: one that waits for nothing would hold up the exit.
+        # Polled, as a thread that waits would hold up the exit.
         while not self.ended:  # noqa: ASYNC110 - it ends in another thread
             await asyncio.sleep(_POLL_EVERY_S)
 

@@ -105,7 +105,7 @@ class JobdashApp(Host):
         return QuitFlow(self)
 
     def on_mount(self) -> None:
-        """Report what is wrong with the settings."""
+        """Report mistakes in the settings."""
         from jobdash.tui.settings_check import settings_warnings
 
         self.leave_running_to_signals()
@@ -155,10 +155,10 @@ class JobdashApp(Host):
         timeout: float | None = None,
         markup: bool = False,
     ) -> None:
-        """Show a toast. Its text may come from outside: it is gated, and never taken for markup."""
+        """Show a toast. Its text may come from outside: it is sanitized, and never taken for markup."""
         del markup
-        gated = clean(message, _longest_toast(self.size))
-        super().notify(gated, title=clean(title, 80), severity=severity, timeout=timeout, markup=False)
+        sanitized = clean(message, _longest_toast(self.size))
+        super().notify(sanitized, title=clean(title, 80), severity=severity, timeout=timeout, markup=False)
 
     def store_unreadable(self, error: StoreError) -> None:
         """Report that the store cannot be read any more."""

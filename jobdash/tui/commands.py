@@ -83,12 +83,12 @@ class Command(NamedTuple):
     action: str
     """The Textual action; ``act('job.cancel')`` plans what `acts` is."""
     label: str
-    """In the footer, and as the palette's title."""
+    """The word in the footer, and the title in the palette."""
     key: str = ""
     """The default keys, separated by commas; none for a command of the palette alone."""
     places: tuple[Place, ...] = (Place.MAIN,)
     help: str = ""
-    """In the help and as a tooltip; the label where it is empty."""
+    """The text in the help and the tooltip; the label where it is empty."""
     group: HelpGroup | None = None
     palette: str = ""
     """The palette's text; the palette does not offer it where it is empty."""
@@ -283,7 +283,7 @@ APP_BINDINGS: list[BindingType] = [
     Binding("ctrl+c", "interrupt", "Quit", show=False, system=True, priority=True),
     Binding("ctrl+z", "suspend_process", "Suspend", show=False, system=True, priority=True),
 ]
-"""The app's own, which work everywhere and cannot be changed."""
+"""The app's own bindings, which work everywhere and cannot be changed."""
 
 
 def bindings(place: Place) -> list[BindingType]:

@@ -27,12 +27,12 @@ class UnderWay:
     fetching: dict[int, int] = field(default_factory=dict)
     """By job, how many bytes of its results are here so far."""
     submitting: list[str] = field(default_factory=list)
-    """The names of what is being submitted, gated."""
+    """The names of what is being submitted, sanitized."""
 
 
 @dataclass
 class DashboardContext:
-    """The surroundings of all screens and flows; made once at the start."""
+    """What all screens and flows share; made once at the start."""
 
     config: Config
     browser: Browser

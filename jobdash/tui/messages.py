@@ -16,7 +16,7 @@ from jobdash.domain.text import clean
 
 @dataclass(frozen=True, slots=True)
 class SyncSummary:
-    """What one sync of an account brought that is worth a toast."""
+    """What one sync of an account found that is worth a toast."""
 
     account: str
     finished: tuple[JobRow, ...] = ()

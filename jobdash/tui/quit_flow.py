@@ -70,7 +70,7 @@ class QuitFlow:
         self._app.exit()
 
     def _words(self) -> str:
-        """Return what continues without the dashboard; empty in the demo, where nothing does."""
+        """Return the text about what goes on without the dashboard; empty in the demo, where nothing does."""
         context = self._app.context
         if context.demo:
             return ""

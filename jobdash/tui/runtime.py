@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SPARE_THREADS = 16
 _TRY_AGAIN_S = 1.0
-"""How long to leave a store alone that could not be written just now."""
+"""Seconds before another attempt at a store that could not be written."""
 
 
 class Runtime:
@@ -129,7 +129,7 @@ class Runtime:
         )
         if (notifier := self._notifier(self._store)) is not None:
             self._store.start(notifier.keep_sending(CancelToken()))  # the store's end cancels it
-        # Asked for and not awaited: an app that ends right now would never answer.
+        # Posted, not awaited: an app that is ending would never answer.
         self._app.call_later(self._serve_accounts)
         self._post(StoreReady())
 
@@ -254,7 +254,7 @@ class Runtime:
 
 
 def fetch_summary(done: FetchedResults) -> SyncSummary:
-    """Return what is worth a toast of results that were fetched without being asked for."""
+    """Return the summary of a fetch that was made without being asked for."""
     if done.folder is None:
         return SyncSummary(done.row.account, notices=(f"{done.row.name}: not fetched: {done.reason}",))
     return SyncSummary(
@@ -263,7 +263,7 @@ def fetch_summary(done: FetchedResults) -> SyncSummary:
 
 
 def sync_summary(report: SyncReport) -> SyncSummary:
-    """Return what of a sync is worth a toast."""
+    """Return the summary of a sync: what is worth a toast."""
     notices = [done.notice for done in report.reconciled if done.notice]
     notices += [f"{outcome.job.name}: {outcome.reason}" for outcome in report.removals if outcome.reason]
     return SyncSummary(report.account, tuple(report.finished), tuple(report.lost_race), tuple(notices))

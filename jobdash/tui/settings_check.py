@@ -92,8 +92,9 @@ def _is_key(key: str) -> bool:
 
 
 def _by_screen() -> list[list[Binding]]:
-    """Return the bindings of the table, of a job's own screen, and of a fetched result, each with the app's
-    own, of which only those with an id can be given other keys.
+    """Return the bindings of each screen: the table, a job's own, and a fetched result's.
+
+    Each comes with those of the app, of which only those with an id can be given other keys.
     """
     from textual.app import App
     from textual.binding import Binding

@@ -28,7 +28,7 @@ class SubmitFlow:
         self._context = context
 
     async def ask(self) -> None:
-        """Show the form, and begin what was agreed on."""
+        """Show the form, and submit what was confirmed."""
         if not self._context.config.accounts:
             self._app.notify("No account to submit to", severity="warning")
             return

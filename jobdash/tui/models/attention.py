@@ -15,7 +15,7 @@ from jobdash.operations.attention import failing_accounts, jobs_needing_attentio
 from jobdash.operations.job_lookup import Browser
 
 _READ_EVERY_S, _READ_CHANGED_S = 30.0, 3.0
-"""How often they are read: while nothing changes, which time alone does, and after a change."""
+"""Seconds between two reads: while no job changes (some need attention by time alone), and after a change."""
 
 
 class AttentionModel:
@@ -34,7 +34,7 @@ class AttentionModel:
         self._jobs: list[Attention] = []
         self._jobs_version: tuple[object, int] | None = None
         self._jobs_until = 0.0
-        """Until when they hold while no job changes."""
+        """When the jobs are read again while none changes."""
         self.found: tuple[AccountAttention | Attention, ...] = ()
         self.version = 0
         """Changes whenever `found` does."""

@@ -1,4 +1,4 @@
-"""What stands in the line above the tabs: a sentence that stays, or that the store is away."""
+"""The text above the tabs: a sentence that stays, or that the store is away."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 class Banner:
-    """One text at a time; that the store is away goes before all others, until it has been read again."""
+    """Shows one text at a time; that the store is away hides the others until it has been read again."""
 
     def __init__(self, put: Callable[[str], None]) -> None:
         self._put = put
@@ -37,7 +37,7 @@ class Banner:
         return True
 
     def show_text_again(self) -> None:
-        """The store was read: show again what stands."""
+        """Show the text that stays again, as the store was read."""
         if self._away:
             self._away = ""
             self._put(self._text)

@@ -1,4 +1,4 @@
-"""The lines of the table of jobs: a family is one row, and beneath an open one stand its other members."""
+"""The lines of the table of jobs: a family is one row, and an open one has its other members beneath."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jobdash.operations.job_lookup import Browser, Scope, Sort, SortKey
 from jobdash.tui.models.windows import FoundRows, RowWindow
 
 _TRIES = 4
-"""A far jump may need so many: where open families stand is known once their heads are loaded."""
+"""Attempts to load a far line: where open families are is known once their heads are loaded."""
 _CLOSED_MOST = 500
 """Closed families kept in memory."""
 
@@ -27,7 +27,7 @@ class FamilyWindow:
         self._browser = browser
         self._heads = RowWindow(browser)
         self._wanted: set[int] = set()
-        """The families that a person has opened, also while nothing is folded."""
+        """The families that were opened, kept while families are not folded."""
         self._open: dict[int, JobFamily] = {}
         """Of these, those in the list that have something to open."""
         self._closed: dict[int, JobFamily] = {}
@@ -174,7 +174,7 @@ class FamilyWindow:
             self._open |= {family_id: family for family_id, family in found.items() if family.size > 1}
 
     def _lay(self) -> None:
-        """Put the lines together: each head, and beneath it what is open of it."""
+        """Build the lines: each head, with the other members of an open family beneath."""
         rows = self._heads.rows
         self._in_front = self._members_in_front(self.key_of(rows[0])) if rows else 0
         if not self._open:
@@ -204,7 +204,7 @@ class FamilyWindow:
         self._lay()
 
     def resize(self, total: int) -> None:
-        """Take the number of rows that there are by now."""
+        """Set the present number of rows."""
         self._heads.total = total
 
     def load(self, first: int, count: int) -> int:

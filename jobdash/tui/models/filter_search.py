@@ -22,7 +22,7 @@ FOUND_MOST = 10_000
 """A filter that finds more is read in pages like any order."""
 FIRST_MATCHES = 200
 AGAIN_AFTER = 20
-"""A search that took T is not repeated within this many T."""
+"""A search that took T is repeated after this many T, at the earliest."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class FilterMatches:
         self._asked_at = 0
 
     def asked(self) -> None:
-        """Register that a search begins now."""
+        """Note that a search begins now."""
         self._asked_at = self._clock()
         self._about = False
 
@@ -225,6 +225,6 @@ class FilterMatches:
         return len(ids), FoundRows(ids)
 
     def wants_search(self) -> bool:
-        """Whether the matches are approximate by now, and another search is cheap enough."""
+        """Whether the matches have become approximate, and enough time has passed for another search."""
         took_ms = (self._answer.took if self._answer else 0) * 1000
         return self._about and self._clock() - self._asked_at > AGAIN_AFTER * took_ms

@@ -23,12 +23,12 @@ RESORT_AFTER_MS = 5_000
 FAILED_MOST = 200
 _CHANGES_MOST = 1_000
 _UNSEEN_MOST = 200
-"""Jobs of a tab that its mark is kept for."""
+"""The most jobs of a tab that its mark is kept for."""
 _ORDERS = list(SORT_ORDERS)
 
 
 class JobDisplay(Protocol):
-    """What shows the list: rows in lines, with a cursor."""
+    """The display of a list of jobs: rows in lines, with a cursor."""
 
     window: FamilyWindow
     marks: set[int]
@@ -51,7 +51,7 @@ class JobDisplay(Protocol):
         """Read the visible rows again."""
 
     def counted(self, job_id: int, exact: int) -> None:
-        """Take the exact place of a job."""
+        """Correct the index of a job to its exact one."""
 
 
 class JobList:
@@ -99,9 +99,9 @@ class JobList:
     def listed(self) -> Scope:
         """The scope as it is listed: in the tab All, without a filter, a family is one row, its head's.
 
-        So it is in the orders in which a job keeps its place for life. In the others a job stands by a value
-        of its own, which the sum over its family would belie: there each job is a row of its own. While there
-        is no family, the rows are the same, and those of one index.
+        This is so in orders whose key never changes in the life of a job. In the others a job is placed by a
+        value of its own, which differs from the sum over its family: there each job is a row of its own.
+        While there is no family, both have the same rows, and those of one index.
         """
         alike = SORT_ORDERS[self.sort.order].settled or not self.counts.folded
         return self.scope._replace(folded=alike and self.scope.tab is Tab.ALL and not self.scope.filtered)
@@ -316,8 +316,9 @@ class JobList:
         return self.marks.selection(self.scope, rows)
 
     def failed_jobs(self) -> list[JobRow]:
-        """Return the marked jobs, else those of tab and filter that failed, or completed with failures; as
-        many as are asked at once.
+        """Return the marked jobs, else those of tab and filter that failed, or completed with failures.
+
+        No more than are asked about at once.
         """
         if self.marks:
             return list(self.selection().rows)

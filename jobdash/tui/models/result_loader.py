@@ -46,7 +46,7 @@ class ResultLoader:
         return [] if self._loaded is None else self._loaded.failures
 
     def turn_to(self, job: JobDetails) -> bool:
-        """Whether the results of a job have to be loaded: other ones were fetched, or they were deleted."""
+        """Whether the results of a job have to be loaded again: others were fetched, or they were deleted."""
         key = (job.results_folder, job.row.fetched_at)
         if key == self._key:
             return False
@@ -110,7 +110,7 @@ class ResultLoader:
         return await asyncio.to_thread(item_texts, files, *items.extents(seq))
 
     def close(self) -> None:
-        """Let go of the results; what is being indexed is given up."""
+        """Close the results, and cancel indexing."""
         self._stop.set()
         if self._loaded is not None:
             self._loaded.items.close()

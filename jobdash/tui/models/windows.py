@@ -11,13 +11,13 @@ from jobdash.domain.status import Tab, tab_number
 from jobdash.operations.job_lookup import SORT_ORDERS, Browser, Scope, Sort, SortKey
 
 if TYPE_CHECKING:
-    # With it come the files of results, which the first screen does not read.
+    # Not at run time: it imports the code for result files, which the first screen does not read.
     from jobdash.operations.item_source import ItemSource
 
 SLACK = 40
 """Rows read beyond those requested, in the direction of travel."""
 MOST = 800
-"""Rows kept; the far ones are let go."""
+"""The most rows kept in memory; the farthest are dropped."""
 
 
 class FoundRows(NamedTuple):

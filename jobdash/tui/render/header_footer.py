@@ -86,7 +86,7 @@ def account_spans(
 
 
 class _AccountState(NamedTuple):
-    """An account, how it is, and the age of what is known of it where it could not be asked."""
+    """An account, its health, and the age of the last answer where it cannot be reached."""
 
     name: str
     how: Span
@@ -140,7 +140,7 @@ def _health(
     *,
     whole: bool,
 ) -> tuple[Span, str]:
-    """Return how an account is, and the age of what is known where it could not be asked."""
+    """Return the health of an account, and the age of the last answer where it cannot be reached."""
     if health is not None and health.error is not None and under_way.waiting.get(name, 0) <= now:
         old = health.ok_at is not None and now - health.ok_at > MINUTE
         age = f" {symbols.dot} as of {short_span(now - (health.ok_at or 0))} ago" if old else ""
@@ -162,8 +162,9 @@ def _well(name: str, health: AccountHealth | None, under_way: UnderWay, now: int
 
 
 def _short_reason(error: str, kind: str | None) -> str:
-    """Return why an account failed, without the details, but for those of a key that may well be right, and
-    of a mistake in the settings.
+    """Return why an account failed, without the details.
+
+    Those of a key that may well be right, and of a mistake in the settings, are kept.
     """
     whole = error.startswith("key rejected") or kind == ConfigError.__name__
     return error if whole else error.partition(": ")[0]
@@ -216,7 +217,7 @@ def tab_spans(
 
 @dataclass(frozen=True)
 class _TabFormat:
-    """How much of a tab is shown."""
+    """The format of a tab: how much of it is shown."""
 
     words: Mapping[Tab, str]
     keys: bool = True
@@ -303,12 +304,13 @@ class KeyHint(NamedTuple):
     enabled: bool = True
     tone: str = "text"
     always: bool = False
-    """It keeps its place in any width: how one gets on, help, and the way out."""
+    """It keeps its place in any width, as help and quit do."""
 
 
 def key_spans(hints: Sequence[KeyHint], width: int) -> list[Span]:
-    """Return the footer: keys with their words, as many as fit; what is not possible now is dim, and goes
-    first where there is no room for all.
+    """Return the footer: keys with their words, as many as fit.
+
+    What is not possible now is dim, and goes first where there is no room for all.
     """
     spans = [gap(1)]
     shown = _fitting(hints, width - 1)

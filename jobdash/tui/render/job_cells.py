@@ -1,4 +1,4 @@
-"""The cells of a job in the table: gated and fitted texts, each with the name of its style."""
+"""The cells of a job in the table: sanitized and fitted texts, each with the name of its style."""
 
 from __future__ import annotations
 

@@ -243,7 +243,7 @@ def _no_errors(row: JobRow) -> list[TextLine]:
 
 
 Topics = list[tuple[str, str]]
-"""Names with their texts, both gated."""
+"""Names with their texts, both sanitized."""
 Draw = Callable[[JobDetails, int], Topics]
 
 

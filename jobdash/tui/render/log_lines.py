@@ -47,7 +47,8 @@ def _head(event: Event, *, wide: bool, more: str) -> str:
 
 
 def _result(event: Event) -> str:
-    """Return what came of it: ``failed: no answer``; of a detail that begins so itself, that alone."""
+    """Return the result of an event, ``failed: no answer``; a detail that begins with the result stands
+    alone."""
     result = label(event.result)
     if event.detail.startswith(result):
         return clean(event.detail, 400)

@@ -50,9 +50,9 @@ class ScriptView:
         self.log_file: str | None = None
 
     def read(self, job: JobDetails) -> None:
-        """Read the attempts, and look at the process."""
+        """Read the attempts, and check the process."""
         row = job.row
-        # Without the attempt: whether its folder is still there is a question to a disk, which may take time.
+        # Without the attempt: checking its folder would access a disk, which may take long.
         self._attempts = tuple(self._browser.attempts(row.id, _ATTEMPTS_SHOWN))
         host = self._attempts[0].host if self._attempts else ""
         self._worker = worker_of(self._browser.owners([row.id]).get(row.id), None, host=host)
@@ -251,7 +251,7 @@ class ScriptTail:
         self.reading = False
 
     async def read(self, file: str) -> None:
-        """Read them anew; a disk takes the time it takes."""
+        """Read the lines again; a disk may take long."""
         self.reading = True
         try:
             lines = await asyncio.to_thread(tail, file)

@@ -10,11 +10,11 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 Piece = tuple[str, str]
 """A text and the name of its style: bright, text, muted, success, warning, error, track."""
 TextLine = tuple[Piece, ...]
-"""One line: texts, gated, each with its tone."""
+"""One line: texts, sanitized, each with its tone."""
 
 
 class Span(NamedTuple):
-    """A gated text in a tone; ``action`` runs on a click."""
+    """A sanitized text in a tone; ``action`` runs on a click."""
 
     text: str
     tone: str = "text"
@@ -32,7 +32,7 @@ def gap(cells: int) -> Span:
 
 
 def fit(text: str, width: int, more: str = "…") -> str:
-    """Return gated text in exactly ``width`` cells, cut with an ellipsis or padded."""
+    """Return sanitized text in exactly ``width`` cells, cut with an ellipsis or padded."""
     if text.isascii() and len(text) <= width:
         return text.ljust(width)
     if cell_len(text) > width:
@@ -41,12 +41,12 @@ def fit(text: str, width: int, more: str = "…") -> str:
 
 
 def cut(text: str, width: int, more: str = "…") -> str:
-    """Return gated text in at most ``width`` cells."""
+    """Return sanitized text in at most ``width`` cells."""
     return text if cell_len(text) <= width else fit(text, width, more).rstrip()
 
 
 def wrapped(text: str, width: int, first: int | None = None) -> list[str]:
-    """Return gated text in lines of at most ``width`` cells, broken at spaces where there are any.
+    """Return sanitized text in lines of at most ``width`` cells, broken at spaces where there are any.
 
     ``first`` is the width of the first line, where something stands before it.
     """

@@ -172,7 +172,7 @@ def _name(found: _Found) -> str:
 
 
 class AttentionScreen(LineScreen):
-    """What to look at, and why; looking at a job takes it out, and dismissing what it is."""
+    """The list of what needs attention, and why; opening a job, or dismissing a line, takes it out."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open"),
@@ -238,7 +238,7 @@ class AttentionScreen(LineScreen):
 
     @on(AttentionList.Opened)
     async def action_open(self) -> None:
-        """Open the job, which was looked at then; or the doctor, which asks the accounts."""
+        """Open the job, which marks it as reviewed; or the doctor, for an account."""
         current = self.query_one(AttentionList).current
         if current is None:
             return
@@ -253,13 +253,13 @@ class AttentionScreen(LineScreen):
         self.app.push_screen(JobScreen(current.row.id, self.context))
 
     async def action_set_aside(self) -> None:
-        """Take the line out without looking at it."""
+        """Dismiss the line."""
         current = self.query_one(AttentionList).current
         if current is not None:
             await self._review([current])
 
     def action_set_all_aside(self) -> None:
-        """Take everything out, after a question."""
+        """Dismiss every line, after a question."""
         found = self.model.found
         words = "They come back when something new happens to them."
         names = [_name(each) for each in found]

@@ -141,7 +141,7 @@ class ConfirmScreen(Dialog[Plan | None]):
         self.call_after_refresh(self._draw_place)
 
     def _draw_place(self) -> None:
-        """Show which jobs of how many are in sight, and how to see the others."""
+        """Show which of the jobs are in sight, and the keys that scroll."""
         place, line = self.query_one("#plan", PlanList).place, self.query_one("#plan-place", Line)
         line.display = bool(place)
         line.put([Span(f" {place} {self.context.symbols.dot} PgDn PgUp", "muted")] if place else [])
@@ -213,6 +213,6 @@ class ConfirmScreen(Dialog[Plan | None]):
 
     @on(Button.Pressed, "#act")
     def action_act(self) -> None:
-        """Begin."""
+        """Confirm the plan."""
         if self.drawn and self._may_act():
             self.dismiss(self.plan)

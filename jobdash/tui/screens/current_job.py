@@ -112,7 +112,7 @@ def _changes_by_item(row: JobRow) -> bool:
 
 
 class _JobBackground:
-    """Errors and relatives of the last few jobs, kept so that moving about reads nothing."""
+    """A cache of the errors, parents and retries of the last few jobs: moving the cursor reads nothing."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -120,7 +120,7 @@ class _JobBackground:
         """By job, the revision that they are of first."""
 
     def of(self, row: JobRow) -> tuple[_Errors, str]:
-        """Return a job's errors, and what it was sent again from or as."""
+        """Return a job's errors, and a text about its parent or retry."""
         if not self._knows(row):
             self._read([row])
         _, errors, relatives = self._known[row.id]

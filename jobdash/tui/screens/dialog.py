@@ -29,7 +29,7 @@ class Dialog(ModalScreen[T], Generic[T]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,up", "app.focus_previous", show=False),
         Binding("right,down", "app.focus_next", show=False),
-        # Before whatever has the focus, an entry too: what is asked about can always be read to its end.
+        # Before the widget in focus, even an entry, so that the body can always be scrolled.
         Binding("pageup", "scroll_body(-1)", show=False, priority=True),
         Binding("pagedown", "scroll_body(1)", show=False, priority=True),
         Binding("home", "scroll_to('home')", show=False, priority=True),
@@ -82,7 +82,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         self.query_one("#dialog").border_title = Content(f" {words} ")
 
     def on_mount(self) -> None:
-        """Count keys from the first drawing on."""
+        """Accept keys from the first drawing on."""
         self.call_after_refresh(self._arm)
 
     def _arm(self) -> None:
@@ -164,7 +164,7 @@ class AskScreen(Dialog[bool | None]):
 
     @on(Button.Pressed, "#act")
     def action_act(self) -> None:
-        """Do it."""
+        """Give the bold answer."""
         if self.drawn:
             self.dismiss(True)
 

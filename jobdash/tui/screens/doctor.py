@@ -58,7 +58,7 @@ class DoctorScreen(LineScreen):
         yield Line(id="keys")
 
     def on_mount(self) -> None:
-        """Look at the store, and ask every account."""
+        """Read the facts about the store, and ask every account."""
         self.query_one("#doctor-head", Line).over = self.query_one("#keys", Line).over = "bar"
         self.query_one("#doctor-lines").focus()
         self.call_after_refresh(self.action_ask)

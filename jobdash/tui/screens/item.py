@@ -199,7 +199,7 @@ class ItemScreen(LineScreen):
 
 
 def text_lines(text: str, width: int) -> list[TextLine]:
-    """Return a text, gated and wrapped; of a very long one the beginning."""
+    """Return a text, sanitized and wrapped; of a very long one the beginning."""
     lines: list[TextLine] = []
     for line in text[:SHOWN_MOST].split("\n"):
         shown = clean(line, SHOWN_MOST)

@@ -137,7 +137,7 @@ class JobScreen(ActionScreen):
             self._draw_keys(self.job)
             self._items.follow(self.job)
 
-    # Each is guarded by itself: a fact that cannot be drawn hides none of the others.
+    # Each catches its own errors: a fact that cannot be drawn hides none of the others.
 
     @reports_errors
     def _draw_head(self, row: JobRow) -> None:

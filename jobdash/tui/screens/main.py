@@ -167,7 +167,7 @@ class MainScreen(ActionScreen):
             self.app.post_message(StoreFailed("the store was upgraded by a newer jobdash; restart"))
 
     def _check_file(self) -> None:
-        """Write no more once the store was deleted, moved or replaced: it would go into the void."""
+        """Write no more once the store was deleted, moved or replaced: writes would be lost."""
         if not self._replaced:
             try:
                 self.context.browser.refuse_replaced()

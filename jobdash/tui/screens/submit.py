@@ -72,7 +72,7 @@ class FileTree(DirectoryTree):
 
 
 class SubmitScreen(Dialog[SubmitRequest | None]):
-    """Asks for a file and what goes with it; the result is a request whose file was found sound, or None."""
+    """Asks for a file and its settings; the result is a request whose file passed the check, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "keep", "Keep", show=False),
@@ -84,14 +84,14 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
         self.context = context
         self._accounts = {account.name: account for account in context.config.accounts}
         self.result: SubmitCheck | None = None
-        """The result of the check of what stands in the form now; None before there is one."""
+        """The result of the check of the form as it is now; None before there is one."""
         self._checks = 0
         """How many checks have begun; an answer to any but the last one is out of date."""
         self._checked: tuple[str, ...] = ()
-        """What stood in the form when the last check began."""
+        """The values of the form when the last check began."""
 
     def body(self) -> Iterator[Widget]:
-        """Yield what is asked for, and what the check has found."""
+        """Yield the fields, and the result of the check."""
         yield self._field("file")
         yield FileTree(Path.cwd(), id="files")
         names = [(clean(name, 40), name) for name in self._accounts]
@@ -180,7 +180,7 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
         self.run_worker(self._check(form, self._checks), name="check")
 
     def _form(self) -> SubmitForm:
-        """Return what stands in the form; ValueError with what is wrong in it."""
+        """Return the values of the form; ValueError with what is wrong in it."""
         typed = self._value("file")
         if not typed:
             raise ValueError("choose a file first")

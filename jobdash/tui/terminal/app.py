@@ -19,9 +19,9 @@ from textual.filter import LineFilter
 from jobdash.domain.text import clean
 
 _BATCH_S = 0.02
-"""After so long it is looked again whether a batch of updates, which draws nothing, is over."""
+"""Seconds between two checks whether a batch of updates, during which nothing is drawn, is over."""
 _SWALLOWED_S = 0.5
-"""After so long a key that has not arrived is taken for one that an input has consumed."""
+"""Seconds after which a key that has not reached the app counts as consumed by an input."""
 
 
 def display_error(error: Exception) -> str:
@@ -45,7 +45,7 @@ class KeysUnderWay:
         self._keys = [one for one in self._keys if one is not key]
 
     def only(self, key: events.Key) -> bool:
-        """Whether no other is under way: each bubbles from the widget it was sent to, along another path."""
+        """Whether no other key is under way; each bubbles up from the widget that it was sent to."""
         return self._keys == [key]
 
 
@@ -67,7 +67,7 @@ class TerminalApp(App[None]):
         """Reported errors of drawing, as sentences."""
 
     def leave_running_to_signals(self) -> None:
-        """Let signals end the app from now on."""
+        """Let the signal handlers end the app from now on."""
         self.on_running(asyncio.get_running_loop(), lambda code: self.exit(return_code=code))
 
     def exit(self, result: None = None, return_code: int = 0, message: Any = None) -> None:
@@ -85,9 +85,9 @@ class TerminalApp(App[None]):
             self._display(screen, screen._compositor.render_full_update())  # noqa: SLF001 - nothing public does
 
     def _handle_exception(self, error: Exception) -> None:
-        """Note an error that nothing has caught, but for one of an app that is leaving anyway.
+        """Keep an uncaught error to be raised at the end, unless the app is ending anyway.
 
-        Then half of its widgets are not there any more, or not there yet.
+        Then half of its widgets are gone, or not there yet.
         """
         if self._exit or (self._is_mounted and not self._running):
             self._close_messages_no_wait()

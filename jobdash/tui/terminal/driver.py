@@ -1,4 +1,4 @@
-"""Textual's driver, made to survive stops of the process and a terminal that is gone."""
+"""Textual's driver, with handling for a stopped process and for a terminal that is gone."""
 
 from __future__ import annotations
 

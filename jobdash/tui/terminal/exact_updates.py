@@ -31,7 +31,7 @@ from textual.widget import Widget
 
 TESTED_WITH = frozenset({"8.2.8"})
 """Versions of Textual."""
-# One look at a folder each: to read the version with importlib.metadata takes as long as opening the store.
+# One stat each: reading the version with importlib.metadata takes as long as opening the store.
 _SITE = Path(textual.__file__).parent.parent
 EXACT = any((_SITE / f"textual-{version}.dist-info").is_dir() for version in TESTED_WITH)
 """Whether updates are exact; otherwise Textual draws by itself."""
@@ -162,7 +162,7 @@ class Pen:
         return "".join(written)
 
     def lift(self) -> str:
-        """Return what leaves the terminal without any style."""
+        """Return the sequence that resets the style, where one is set."""
         before, self._style = self._style, Style.null()
         return _turn(before, self._style, self._colors)
 

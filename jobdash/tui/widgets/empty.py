@@ -17,7 +17,7 @@ Words = tuple[str, list[str]]
 
 
 class EmptyState(Static):
-    """A few centred lines; the first one is the point."""
+    """A headline and a few lines, centred."""
 
     DEFAULT_CSS = """
     EmptyState { height: 1fr; content-align: center middle; text-align: center; display: none; }

@@ -35,9 +35,9 @@ class FilterInput(Input):
     ]
 
     left: Callable[[], None]
-    """Called when the keyboard goes back to the table; at once, as the keys behind it are meant for that."""
+    """Called at once when the focus goes back to the table, as the next keys are meant for that."""
     over = False
-    """What ends the filter was pressed; keys behind it in the queue are not its own any more."""
+    """Whether a key that ends the filter was pressed; keys queued after it belong to another widget."""
 
     async def _on_key(self, event: events.Key) -> None:
         if event.key in {"enter", "down", "escape"}:
@@ -103,7 +103,7 @@ class FilterBar(Horizontal):
         self.screen.set_focus(self.entry)
 
     def close(self) -> None:
-        """Show the filter as it stands."""
+        """Hide the entry and show the filter as text."""
         self.entry.display = False
 
     def clear(self) -> None:

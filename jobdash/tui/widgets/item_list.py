@@ -83,7 +83,7 @@ class ItemList(VirtualList[ItemLine], can_focus=True):
         self._settle(top)
 
     def _place(self, work_at: int, total: int) -> int:
-        """Return the first line for the script's place to stand at two thirds."""
+        """Return the first line with which the script's place is two thirds down the screen."""
         return max(0, min(work_at - self.page_height * 2 // 3, total - self.page_height))
 
     def _settle(self, top: int) -> None:
@@ -96,7 +96,7 @@ class ItemList(VirtualList[ItemLine], can_focus=True):
 
     @reports_errors
     def load(self, top: int) -> None:
-        """Have the items of a screen in memory."""
+        """Load the items of a screen."""
         self.window.load(top, self.page_height)
 
     @property
@@ -202,7 +202,7 @@ def item_pieces(item: ItemRow, width: int, symbols: Symbols, *, cursor: bool = F
 
 
 def _end_of(key: str, width: int, more: str) -> str:
-    """Return a gated key in at most ``width`` cells: of a path the end matters most."""
+    """Return a sanitized key in at most ``width`` cells: of a path the end matters most."""
     if cell_len(key) <= width:
         return key
     end = key
@@ -212,7 +212,7 @@ def _end_of(key: str, width: int, more: str) -> str:
 
 
 def item_words(item: ItemRow) -> str:
-    """Return the error of an item, the detail its script gave, or how its answer begins, gated."""
+    """Return the error of an item, the detail its script gave, or how its answer begins, sanitized."""
     if item.outcome is ItemStatus.ERROR:
         return clean(": ".join(filter(None, (item.error_type, item.error))), _TEXT_MOST)
     if item.outcome is ItemStatus.MISSING:

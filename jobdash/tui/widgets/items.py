@@ -69,7 +69,7 @@ class ItemsPage(Vertical):
         self.query_one("#item-prompt", Line).put([Span(" / ", "key"), Span("text ", "muted")])
 
     def on_unmount(self) -> None:
-        """Let go of the results."""
+        """Close the results."""
         self.results.close()
 
     @property
@@ -96,7 +96,7 @@ class ItemsPage(Vertical):
         self._refresh()
 
     def follow(self, job: JobDetails) -> None:
-        """Have a batch's fetched results at hand, also while another page is shown."""
+        """Load a batch's fetched results when they change, also while another page is shown."""
         if self.results.turn_to(job):
             self.run_worker(self._load(job), group="results", exclusive=True)
 

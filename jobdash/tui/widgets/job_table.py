@@ -137,7 +137,7 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
         self._settle(0 if stays_at_top else top + shift)
 
     def counted(self, job_id: int, exact: int) -> None:
-        """Take the exact place of a job; nothing moves on the screen but the scroll bar."""
+        """Correct the index of a job; nothing moves on the screen but the scroll bar."""
         index = self.window.find(job_id)
         if index is None:
             return
@@ -159,7 +159,7 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
         return self.plan.width if self.show_vertical_scrollbar else self.size.width
 
     def _anchor(self) -> tuple[JobRow | SortKey | None, int]:
-        """Return the job everything else stays in place around, and its index."""
+        """Return the job whose line stays in place, and its index."""
         top = self.top
         current = self.current
         if current is not None and top <= self.cursor < top + self.page_height:
@@ -168,7 +168,7 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
         return (visible, top) if visible is not None else (current, self.cursor)
 
     def _settle(self, top: int) -> None:
-        """After rows changed: sizes, scroll and cursor agree again, and what differs is drawn."""
+        """Bring sizes, scroll and cursor in line with changed rows, and draw what differs."""
         self.cursor = max(0, min(self.cursor, self.total - 1))
         self.fit_total()
         top = max(0, min(top, self.total - self.page_height))
@@ -180,12 +180,12 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
 
     @reports_errors
     def load(self, top: int) -> None:
-        """Have the rows of a screen in memory."""
+        """Load the rows of a screen."""
         self._shift(self.window.load(top, self.page_height))
         self.fit_total()
 
     def _shift(self, by: int) -> None:
-        """Follow a correction of the window's estimate."""
+        """Move cursor and scroll by the correction of the window's estimate."""
         if by:
             self.cursor = max(0, min(self.cursor + by, self.window.total - 1))
             top = max(0, self.top + by)

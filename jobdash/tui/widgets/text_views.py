@@ -131,7 +131,7 @@ class Flow(TextBlock):
         self._tone = "muted"
 
     def put(self, parts: Sequence[str], tone: str = "muted") -> None:
-        """Show these parts, gated."""
+        """Show these parts, sanitized."""
         new = (tuple(clean(part) for part in parts), tone)
         if new != (self._parts, self._tone):
             self._parts, self._tone = new
@@ -169,12 +169,12 @@ class Notes(TextBlock):
         self._notes: tuple[Note, ...] = ()
 
     def put(self, notes: Sequence[Note]) -> None:
-        """Show these notes, gated: a reason may name an account or quote a server."""
-        gated = tuple(
+        """Show these notes, sanitized: a reason may name an account or quote a server."""
+        sanitized = tuple(
             Note(clean(note.topic, 40), clean(note.text, _TEXT_MOST), note.warning) for note in notes
         )
-        if gated != self._notes:
-            self._notes = gated
+        if sanitized != self._notes:
+            self._notes = sanitized
             self.changed()
 
     @property

@@ -66,7 +66,7 @@ class VirtualList(StyledWidget, ScrollView, Generic[E]):
         raise NotImplementedError
 
     def load(self, top: int) -> None:
-        """Have the lines of a screen in memory; called before they are drawn."""
+        """Load the lines of a screen; called before they are drawn."""
 
     @property
     def top(self) -> int:

@@ -82,11 +82,11 @@ class GatedStore:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._writer, name)
 
-        def gated(*args: Any, **settings: Any) -> Any:
+        def sanitized(*args: Any, **settings: Any) -> Any:
             self._method = name
             self._gate.passing("before", name)
             result = method(*args, **settings)
             self._gate.passing("after", name)
             return result
 
-        return gated
+        return sanitized
