@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+from rich.color import ColorType
 from shared.local_kit import ELSEWHERE, begin
 from shared.slices import rest_slow
 from textual.filter import LineFilter
@@ -22,6 +23,7 @@ from jobdash.operations.job_lookup import Counts, Sort
 from jobdash.tui.context import UnderWay
 from jobdash.tui.render import header_footer, job_cells
 from jobdash.tui.render.columns import column_layout
+from jobdash.tui.render.styles import _TONES
 from jobdash.tui.render.symbols import ASCII, UNICODE, choose
 from jobdash.tui.terminal.app import to_ascii
 
@@ -216,6 +218,29 @@ async def test_every_screen_at_every_size_and_theme(path: Path, size: tuple[int,
         assert dash.app.theme == theme
         for text in await screens(dash):
             assert all(cell_len(line) <= size[0] for line in text.splitlines())
+
+
+@pytest.mark.parametrize("theme", ["ansi-light", "ansi-dark"])
+async def test_in_the_terminals_own_colours_no_text_has_the_colour_of_its_ground(
+    path: Path, theme: str
+) -> None:
+    ui = UiSettings(theme=theme, ascii=False)
+    async with dashboard(path, [OPENAI], rows=jobs(*ALL_STATES), working=False, ui=ui) as dash:
+        table = dash.table
+        for over in ("line", "cursor", "bar"):
+            for name in _TONES:
+                style = table.tone(name, over)
+                assert style.color is not None, (name, over)
+                assert style.bgcolor is not None, (name, over)
+                kinds = {style.color.type, style.bgcolor.type}
+                assert ColorType.TRUECOLOR not in kinds, (name, over)
+                if style.color.type is ColorType.DEFAULT:
+                    assert style.bgcolor.type is ColorType.DEFAULT, (name, over)
+                else:
+                    assert style.color != style.bgcolor, (name, over)
+        await dash.press("n")
+        await dash.until_dialog()
+        assert dash.app.screen.styles.background.a == 0, "what lies below the form is seen"
 
 
 async def test_resizing_keeps_cursor_and_marks(path: Path) -> None:

@@ -6,9 +6,10 @@ own for the style sheet in every widget, and twenty of them in each line double 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from rich.color import Color as RichColor
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
@@ -52,6 +53,22 @@ _TONES = {
 }
 _GROUNDED = frozenset(name for name, tone in _TONES.items() if tone.on is not None)
 _CURSOR_TINT = 0.22
+_DIM_BELOW = 0.6
+"""Tones of less strength are dim where colours are the terminal's own."""
+
+
+def _of_palette(tone: _Style, over: str, variables: Mapping[str, str]) -> Style:
+    """Return a tone in the colours of the terminal's palette, which cannot be mixed."""
+
+    def named(name: str) -> RichColor:
+        return Color.parse(variables[name]).rich_color
+
+    if tone.on is not None:
+        return Style(color=named(tone.on), bgcolor=named("background"), reverse=True, bold=tone.bold or None)
+    color, ground = named(tone.color), named("background")
+    if over == "cursor":
+        color, ground = named("block-cursor-foreground"), named("block-cursor-background")
+    return Style(color=color, bgcolor=ground, bold=tone.bold or None, dim=tone.alpha < _DIM_BELOW or None)
 
 
 class StyledWidget(Widget):
@@ -72,6 +89,8 @@ class StyledWidget(Widget):
         variables = self.app.theme_variables
         raised = over == "bar" or self.screen.is_modal
         ground = Color.parse(variables["surface" if raised else "background"])
+        if self.app.current_theme.ansi:
+            return _of_palette(tone, over, variables)
         if over == "cursor":
             ground = ground.blend(Color.parse(variables["primary"]), _CURSOR_TINT)
         if tone.on is not None:
