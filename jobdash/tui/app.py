@@ -308,7 +308,7 @@ class JobdashApp(Host):
         from jobdash.tui.screens.attention import AttentionScreen
 
         if not self.dialog_open:
-            self.push_screen(AttentionScreen(self.context, self.main.attention))
+            self.push_screen(AttentionScreen(self.context, self.main.attention, self.main.view.action_tab))
 
     def action_doctor(self) -> None:
         """Open the doctor."""

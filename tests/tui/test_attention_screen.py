@@ -36,14 +36,14 @@ def fill(path: Path) -> None:
 async def test_a_narrow_terminal_has_room_for_both_numbers(path: Path) -> None:
     fill(path)
     async with dashboard(path, [OPENAI], size=(34, 10)) as dash:
-        await dash.until(lambda: "⚠ 2: 8 · 4 jobs" in dash.line("accounts"))
+        await dash.until(lambda: "8 ⚠ 2 · 4 jobs" in dash.line("accounts"))
 
 
 @pytest.mark.parametrize("size", [(120, 32), (80, 24)])
 async def test_a_job_leaves_when_it_is_looked_at_or_dismissed(path: Path, size: tuple[int, int]) -> None:
     fill(path)
     async with dashboard(path, [OPENAI], size=size) as dash:
-        await dash.until(lambda: "2 need attention: 8" in dash.screen)
+        await dash.until(lambda: "8 ⚠ 2 need attention" in dash.screen)
         await dash.press("8")
         await dash.until(lambda: isinstance(dash.app.screen, AttentionScreen))
         await dash.until(lambda: "partial, 3 failed" in dash.screen)
@@ -64,10 +64,21 @@ async def test_a_job_leaves_when_it_is_looked_at_or_dismissed(path: Path, size: 
         assert "attention" not in dash.screen
 
 
+async def test_the_keys_of_the_tabs_lead_back_to_the_table(path: Path) -> None:
+    fill(path)
+    async with dashboard(path, [OPENAI]) as dash:
+        await dash.until(lambda: "need attention" in dash.screen)
+        await dash.press("8")
+        await dash.until(lambda: "partial, 3 failed" in dash.screen)
+        await dash.press("5")
+        await dash.until_table()
+        await dash.until(lambda: len(dash.names) == 1)
+
+
 async def test_all_can_be_dismissed_at_once(path: Path) -> None:
     fill(path)
     async with dashboard(path, [OPENAI]) as dash:
-        await dash.until(lambda: "2 need attention: 8" in dash.screen)
+        await dash.until(lambda: "8 ⚠ 2 need attention" in dash.screen)
         await dash.press("8")
         await dash.until(lambda: "partial, 3 failed" in dash.screen)
         assert "NAME" in dash.screen
@@ -87,7 +98,7 @@ async def test_an_account_that_fails_is_a_line_until_it_is_dismissed_or_fails_ot
     emulator.keys = frozenset({"sk-another"})
     make_store(path)
     async with dashboard(path, [account("work", server)]) as dash:
-        await dash.until(lambda: "1 needs attention: 8" in dash.screen)
+        await dash.until(lambda: "8 ⚠ 1 needs attention" in dash.screen)
         await dash.press("8")
         await dash.until(lambda: "1 account · 0 jobs" in dash.screen)
         assert re.search(r"account work +openai +\d+s +key rejected \(401\)", dash.screen)
@@ -98,7 +109,7 @@ async def test_an_account_that_fails_is_a_line_until_it_is_dismissed_or_fails_ot
         await dash.press("escape")
         await dash.until(lambda: "attention" not in dash.screen)
         change(path, "UPDATE account SET error = 'key rejected (403): this region'")
-        await dash.until(lambda: "1 needs attention: 8" in dash.screen)
+        await dash.until(lambda: "8 ⚠ 1 needs attention" in dash.screen)
 
 
 async def test_without_a_store_to_write_nothing_is_dismissed(path: Path) -> None:

@@ -58,7 +58,7 @@ async def test_an_account_with_a_mistake_fails_in_the_first_line_and_needs_atten
     async with dashboard(
         path, [OPENAI], rows=jobs("completed"), working=False, size=size, unusable=unusable
     ) as dash:
-        await dash.until(lambda: "1 needs attention: 8" in dash.line("accounts"))
+        await dash.until(lambda: "8 ⚠ 1 needs attention" in dash.line("accounts"))
         assert f"lab ✗ {reason}"[: size[0] - 68] in dash.line("accounts")
         assert "openai …" in dash.line("accounts")
         await dash.press("8")
@@ -293,7 +293,7 @@ def health(path: Path, name: str, error: str | None) -> None:
         (120, ["broken ✗ key rejected (401)", "zz ✗ quota used up", "openai ✓", "team-a ✓"]),
         pytest.param(80, ["broken ✗ key rejected (401)", "zz ✗ quota used up"], marks=pytest.mark.slow),
         pytest.param(60, ["broken ✗", "zz ✗"], marks=pytest.mark.slow),
-        (44, ["broken ✗"]),
+        (43, ["broken ✗"]),
     ],
 )
 async def test_accounts_that_fail_come_first_and_the_others_are_counted(
@@ -305,7 +305,7 @@ async def test_accounts_that_fail_come_first_and_the_others_are_counted(
         health(path, name, {"broken": "key rejected (401)", "zz": "quota used up: pay"}.get(name))
     accounts = [replace(OPENAI, name=name) for name in names]
     async with dashboard(path, accounts, working=False, size=(width, 24)) as dash:
-        await dash.until(lambda: re.search("2(:| need attention:) 8", dash.line("accounts")))
+        await dash.until(lambda: re.search("8 ⚠ 2( need attention)? ", dash.line("accounts")))
         line = dash.line("accounts")
         places = [line.find(words) for words in shown]
         assert -1 not in places, line

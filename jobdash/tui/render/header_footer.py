@@ -173,7 +173,7 @@ def _short_reason(error: str, kind: str | None) -> str:
 def attention_spans(
     number: int, key: str, symbols: Symbols, room: int, accounts: Sequence[str]
 ) -> list[Span]:
-    """Return how much needs attention, and the key that lists it, in ``room`` cells; nothing for none.
+    """Return how much needs attention behind the key that lists it, in ``room`` cells; nothing for none.
 
     It is short where the ``accounts``, which share the line, need the room.
     """
@@ -182,12 +182,13 @@ def attention_spans(
     need = "needs" if number == 1 else "need"
     for words, spare in (
         (
-            f"{number:,} {need} attention: {key}",
+            f"{number:,} {need} attention",
             sum(cell_len(clean(name, 20)) + 5 for name in (*accounts, LOCAL)),
         ),
-        (f"{number:,}: {key}", 0),
+        (f"{number:,}", 0),
     ):
         spans = [
+            Span(f"{key} ", "muted", "app.attention"),
             Span(f"{symbols.warning} {words} ", "warning", "app.attention"),
             Span(f"{symbols.dot} ", "muted"),
         ]

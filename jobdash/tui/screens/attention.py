@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from jobdash.domain.attention import AccountAttention, Attention, AttentionReason
+from jobdash.domain.status import Tab
 from jobdash.domain.text import clean, quantity
 from jobdash.domain.time import short_span
 from jobdash.errors import StoreError
@@ -179,12 +180,16 @@ class AttentionScreen(LineScreen):
         Binding("z", "set_aside", "Dismiss"),
         Binding("Z", "set_all_aside", "Dismiss all"),
         Binding("escape,q,8", "close", "Close", key_display="esc"),
+        *(Binding(str(tab.number), f"close_to({tab.number})", show=False) for tab in Tab),
     ]
 
     app: Host
 
-    def __init__(self, context: DashboardContext, model: AttentionModel) -> None:
+    def __init__(
+        self, context: DashboardContext, model: AttentionModel, turn_to: Callable[[int], None]
+    ) -> None:
         super().__init__()
+        self._turn_to = turn_to
         self.context = context
         self.model = model
 
@@ -284,3 +289,8 @@ class AttentionScreen(LineScreen):
     def action_close(self) -> None:
         """Go back to the table."""
         self.dismiss(None)
+
+    def action_close_to(self, tab: int) -> None:
+        """Go back to a tab of the table, as its key does there."""
+        self.dismiss(None)
+        self._turn_to(tab)
