@@ -186,12 +186,14 @@ def _on_disk(requests: str | Path | Iterable[Mapping[str, Any]]) -> Iterator[tup
     if isinstance(requests, str | Path):
         yield Path(requests), None
         return
+    if not isinstance(requests, Iterable):
+        raise UsageError(f"requests have to be a list of dicts, or a file; not {type(requests).__name__}")
     with tempfile.TemporaryDirectory(prefix="jobdash-") as folder:
         path = Path(folder) / "requests.jsonl"
         with path.open("w", encoding="ascii") as file:
             for number, request in enumerate(requests, 1):
                 if not isinstance(request, Mapping):
-                    raise UsageError(f"request {number} is {type(request).__name__}, and no dict")
+                    raise UsageError(f"request {number} is of type {type(request).__name__}, not a dict")
                 try:
                     file.write(json.dumps(request, allow_nan=False) + "\n")
                 except (TypeError, ValueError) as error:

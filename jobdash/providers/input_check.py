@@ -25,7 +25,13 @@ MOST_FAULTS = 50
 _BLOCK = 1024 * 1024
 """Bytes of whole lines that are read at once."""
 _PLAIN = Profile()
-_BOM = b"\xef\xbb\xbf"
+_STARTS = (
+    (b"\xef\xbb\xbf", "begins with a byte order mark: save it as UTF-8 without one"),
+    (b"\xff\xfe", "is UTF-16: save it as UTF-8"),
+    (b"\xfe\xff", "is UTF-16: save it as UTF-8"),
+    (b"\x1f\x8b", "is compressed with gzip: gunzip it before"),
+)
+"""How files begin that are no lines of UTF-8, and what is said of them."""
 _SPLIT = "--split cuts it into parts"
 
 
@@ -182,6 +188,9 @@ class InputRules(ABC):
     def want_object(self, request: Mapping[str, object], field: str) -> Mapping[str, object]:
         """Return a field of a request that has to be an object."""
         value = request.get(field)
+        if isinstance(value, str):
+            as_object = f"jq -c '.{field} |= fromjson' FILE > requests.jsonl makes it so"
+            self.refuse(f'"{field}" has to be an object, and is a text ({as_object})')
         if not isinstance(value, dict):
             self.refuse(f'"{field}" has to be an object')
         return value
@@ -229,8 +238,10 @@ class InputRules(ABC):
         if self._cutter is None and most is not None and self._number > most:
             what = f"a batch takes {most:,} requests: {_SPLIT}"
             raise _LineFault(what, last=True, error=OverLimit)
-        if self._number == 1 and line.startswith(_BOM):
-            self.refuse("the file begins with a byte order mark: save it as UTF-8 without one", last=True)
+        if self._number == 1 and (
+            kind := next((kind for start, kind in _STARTS if line.startswith(start)), None)
+        ):
+            self.refuse(f"the file {kind}", last=True)
         if not line.strip():
             self.refuse("the line is empty")
         try:
@@ -240,7 +251,8 @@ class InputRules(ABC):
             self.refuse(f"not UTF-8 (byte {error.start + 1})")
         except json.JSONDecodeError as error:
             self._refuse_other_shape()
-            self.refuse(f"not JSON: {error.msg} (character {error.pos + 1})")
+            cut = "" if line.endswith(b"\n") else "; the file ends in this line, and may have been cut"
+            self.refuse(f"not JSON: {error.msg} (character {error.pos + 1}){cut}")
         except (ValueError, RecursionError):
             self.refuse("not JSON that anybody can read: a number too long, or nested too deeply")
         if not isinstance(value, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
@@ -108,7 +109,7 @@ def test_what_is_wrong_in_an_openai_line(write: Any, second: object, what: str) 
     [
         (gemini("a"), "line 2: \"key\" 'a' was used in line 1"),
         (gemini(None), 'line 2: "key"'),
-        (gemini("b", request="x"), 'line 2: "request" has to be an object'),
+        (gemini("b", request=["x"]), 'line 2: "request" has to be an object'),
         (openai("b"), "line 2: the line looks like one for OpenAI, not for Gemini"),
     ],
 )
@@ -136,6 +137,36 @@ def test_a_line_with_something_left_out_is_nobody_elses(write: Any) -> None:
 
 def test_a_byte_order_mark(write: Any) -> None:
     assert "byte order mark" in refused(write(b"\xef\xbb\xbf" + json.dumps(openai()).encode()), "openai")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (json.dumps(openai()).encode("utf-16"), "the file is UTF-16: save it as UTF-8"),
+        (json.dumps(openai()).encode("utf-16-be").join([b"\xfe\xff", b""]), "the file is UTF-16"),
+        (gzip.compress(json.dumps(openai()).encode()), "is compressed with gzip: gunzip it before"),
+    ],
+)
+def test_a_file_of_another_encoding_is_named_once(write: Any, content: bytes, words: str) -> None:
+    message = refused(write(content), "openai")
+    assert words in message
+    assert "line 2" not in message
+
+
+def test_a_file_that_ends_within_a_line_says_so(tmp_path: Path) -> None:
+    path, whole = tmp_path / "batch.jsonl", json.dumps(openai()).encode()
+    cut = "the file ends in this line, and may have been cut"
+    path.write_bytes(whole + b"\n" + whole[:40])
+    assert cut in refused(path, "openai")
+    path.write_bytes(whole + b"\n" + whole[:40] + b"\n")
+    assert cut not in refused(path, "openai")
+
+
+def test_a_body_that_is_a_text_of_json_says_how_to_make_it_an_object(write: Any) -> None:
+    request = openai()
+    request["body"] = json.dumps(request["body"])
+    message = refused(write(json.dumps(request).encode()), "openai")
+    assert "jq -c '.body |= fromjson' FILE > requests.jsonl makes it so" in message
 
 
 def test_what_is_wrong_with_the_file(tmp_path: Path) -> None:
