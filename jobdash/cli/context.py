@@ -19,7 +19,7 @@ from jobdash.operations.providers import account_hint
 
 
 def no_account(config: Config, more: str = " · jobdash doctor") -> str:
-    """Return what to do without an account that can be used; ``more`` commands that help stand behind."""
+    """Return what to do without an account that can be used; ``more`` commands that help come after it."""
     if config.unusable:
         return f"no account can be used; {'; '.join(map(str, config.unusable))}"
     half = "".join(f"{words}. " for words in config.half_set)

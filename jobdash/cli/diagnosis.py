@@ -1,4 +1,4 @@
-"""The output of the doctor: one line a fact, ✔ or ✖ in front, a way out behind."""
+"""The output of the doctor: one line a fact, with ✔ or ✖ before it, and what to do after it."""
 
 from __future__ import annotations
 

@@ -133,7 +133,7 @@ def _row(provider: EmulatedProvider, batch: EmulatedBatch, more: Mapping[str, An
 
 
 class KnownBatches:
-    """Fetches the results of the known batches and fills the queue, in a thread behind the first paint."""
+    """Fetches the results of the known batches and fills the queue, in a thread after the first paint."""
 
     def __init__(self, config: Config) -> None:
         self._config = config

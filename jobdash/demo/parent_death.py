@@ -8,14 +8,14 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
-# Loaded here: behind a fork, in a child that has not yet run its program, as little as possible is done.
+# Loaded here: after a fork, in a child that has not yet run its program, as little as possible is done.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def signal_at_parents_death(number: signal.Signals, parent: int) -> None:
     """Have the kernel send this process a signal when the thread that started it has ended.
 
-    ``parent`` is the process id of the parent. To be called behind any change of the user, which drops
+    ``parent`` is the process id of the parent. To be called after any change of the user, which drops
     the setting; an exec of a program keeps it, a fork does not.
     """
     if _LIBC is None:

@@ -1,6 +1,6 @@
 """A script of the demo's person, in a process of its own: ``-m jobdash.demo.script_process NAME FOLDER PID``.
 
-It ends with the demo, whose process PID is: nothing of a demo stays behind.
+It ends with the demo, whose process PID is: nothing of a demo is left running.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class Account:
     api_key: Secret | None = None
     base_url: str | None = None
     """Where the provider's API is, with the version where that is part of it (``https://host/v1``). What
-    stands behind a ``?`` goes with every request (``?api-version=2025-01-01``)."""
+    follows a ``?`` goes with every request (``?api-version=2025-01-01``)."""
     api_version: str | None = None
     """The API's version, where it is not part of ``base_url``; None: the adapter's default."""
     profile: str | None = None

@@ -148,7 +148,7 @@ class SortOrder(NamedTuple):
 
     name: str
     column: str
-    """The store's column with its key, never NULL and indexed behind ``tab`` and behind ``listed``.
+    """The store's column with its key, never NULL and indexed after ``tab`` and after ``listed``.
 
     It is the field's own, or for a number ``coalesce(field, -1)``, for a text ``lower(coalesce(field, ''))``.
     """

@@ -36,7 +36,7 @@ def clean(text: str, limit: int = SCREEN_LIMIT) -> str:
     White space of every kind becomes one plain space each; a control character becomes its picture (``␛``);
     what is invisible, directional, unassigned or half a character becomes ``\N{REPLACEMENT CHARACTER}``; more
     than two marks stacked on one letter are dropped. What makes a character an emoji stays; emoji that a
-    joiner connects are drawn side by side. Longer than ``limit`` characters is cut with ``…``, in front of an
+    joiner connects are drawn side by side. Longer than ``limit`` characters is cut with ``…``, before an
     emoji that would be divided.
     """
     if len(text) > limit:
@@ -48,7 +48,7 @@ def clean(text: str, limit: int = SCREEN_LIMIT) -> str:
     marks = 0
     for place, char in enumerate(text):
         if place in connected:
-            # A joiner moves what stands behind it in one terminal and not in the other: the parts are drawn.
+            # A joiner moves what follows it in one terminal and not in the other: the parts are drawn.
             out += [char] if char == EMOJI_STYLE else []
             continue
         if unicodedata.category(char) in {"Mn", "Me"} and char not in _INVISIBLE:

@@ -19,7 +19,7 @@ GROUP = "jobdash.engines"
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """Where an engine keeps its queue, and as whom it works."""
+    """Where an engine keeps its queue, and the name of its worker."""
 
     address: str
     """An SQLAlchemy URL of a database: beside the store's, never in its tables."""

@@ -1,6 +1,6 @@
 """DBOS as the engine: a queue in SQLite or PostgreSQL, without a service.
 
-A workflow carries a key in its id, behind the name of the queue, and as its one argument, as JSON. DBOS reads
+A workflow carries a key in its id, after the name of the queue, and as its one argument, as JSON. DBOS reads
 pickles where a row says so, which would run what stands there; that is refused for the whole process. It
 never runs the same id twice by itself, neither after an error nor after the death of its worker: a key that
 is due again is deleted first.
@@ -64,8 +64,8 @@ class DbosEngine:
             "application_version": _VERSION,
             "executor_id": self._settings.worker,
             "serializer": _JsonOnly(),
-            # An empty query in front of each of its own would double what an idle worker asks a server for; a
-            # connection that broke is made anew behind one error, and its keys are due again.
+            # An empty query before each of its own would double what an idle worker asks a server for; a
+            # connection that broke is made anew after one error, and its keys are due again.
             "db_engine_kwargs": {"pool_size": _CONNECTIONS, "max_overflow": 0, "pool_pre_ping": False},
             "max_executor_threads": concurrency + 2,
             # A restart of PostgreSQL would print pages: the worker pool reports what keeps it from its work.

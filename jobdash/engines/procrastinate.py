@@ -1,6 +1,6 @@
 """Procrastinate as the engine: a queue in PostgreSQL, without a service.
 
-A job carries a key in its lock, behind the name of the queue, and as its argument, as JSON. Procrastinate is
+A job carries a key in its lock, after the name of the queue, and as its argument, as JSON. Procrastinate is
 asynchronous: the worker runs in a thread with an event loop of its own, and keys are deferred from the thread
 of the caller.
 
@@ -31,7 +31,7 @@ _OVERDUE_S = 15
 """A key that was taken so long ago, and is due, was taken by a worker that is gone."""
 _START_S = 30.0
 _AGAIN_S = 1.0
-"""Pause behind a failure of the worker, as when the server is away."""
+"""Seconds to wait after a failure of the worker, as when the server is away."""
 _SIGN_OFF_S = 3.0
 """How long a worker whose calls have returned may take to tell the server that it stops."""
 _SCHEMA_LOCK = 5_318_008_531
@@ -116,11 +116,11 @@ class ProcrastinateEngine:
         def part(key: str) -> None:
             self._call(handle, key)
 
-        with suppress(asyncio.CancelledError):  # by `stop`, which the worker ends upon behind its calls
+        with suppress(asyncio.CancelledError):  # by `stop`, upon which the worker ends after its calls
             while not self._stopping.is_set():
                 try:
                     await self._deliver(app, concurrency, ready)
-                except Exception as error:  # noqa: BLE001 - whatever it is: keys are delivered again behind it
+                except Exception as error:  # noqa: BLE001 - whatever it is: keys are delivered again afterwards
                     self._failure = _words(error)
                 await asyncio.sleep(_AGAIN_S)
 
@@ -143,7 +143,7 @@ class ProcrastinateEngine:
 
     def _call(self, handle: Callable[[str], None], key: str) -> None:
         with self._returned:
-            # Calls that were fetched in front of a stop are not begun behind it.
+            # Calls that were fetched before a stop are not begun after it.
             if self._stopping.is_set():
                 return
             self._running += 1

@@ -200,10 +200,10 @@ class CreateBatch(Request[RemoteJob]):
 
 
 class AccountSession:
-    """An account's adapter behind its limiter: ``async with AccountSession(account) as s: await s.call(…)``.
+    """A rate-limited adapter of an account: ``async with AccountSession(account) as s: await s.call(…)``.
 
-    Lives in the event loop it is entered in. Entering raises AuthRejected without a key and ConfigError
-    when the account's settings cannot be used, or when its client cannot be made for whatever reason.
+    Lives in the event loop it is entered in. Entering raises AuthRejected without a key and ConfigError when
+    the account's settings cannot be used, or when its client cannot be made for whatever reason.
 
     ``on_wait`` is called with pauses (see `rate_limiter.OnWait`); ``open_adapter``, ``clock``, ``sleep`` and
     ``jitter`` are there for tests.

@@ -29,7 +29,7 @@ class ItemSource(Protocol):
         """Return up to ``limit`` items from ``offset`` of ``total`` on, without reading those before."""
 
     def position(self, outcome: ItemStatus | None, seq: int) -> int:
-        """Return how many items (of one outcome) are in front of a ``seq``."""
+        """Return how many items (of one outcome) are before a ``seq``."""
 
     def errors(self) -> ItemErrors:
         """Return the errors, grouped, the most frequent first."""
@@ -61,7 +61,7 @@ class StoredItems:
         return self._browser.items_at(self._job_id, outcome, offset, total, limit)
 
     def position(self, outcome: ItemStatus | None, seq: int) -> int:
-        """Return how many items (of one outcome) are in front of a ``seq``; of one outcome it counts."""
+        """Return how many items (of one outcome) are before a ``seq``; of one outcome it counts."""
         return self._browser.item_position(self._job_id, outcome, seq)
 
     def errors(self) -> ItemErrors:
@@ -116,7 +116,7 @@ class FetchedItems:
         return self._index.items(self._places[outcome][offset : offset + limit])
 
     def position(self, outcome: ItemStatus | None, seq: int) -> int:
-        """Return how many requests (of one outcome) are in front of a ``seq``."""
+        """Return how many requests (of one outcome) are before a ``seq``."""
         return bisect_left(self._places[outcome], seq)
 
     def errors(self) -> ItemErrors:

@@ -218,7 +218,7 @@ class RateLimiter:
                 continue
             page = first.ticket.kind is RequestKind.PAGE
             if page and self._paging:
-                return  # pages come last: behind a page there are only pages
+                return  # pages come last: after a page there are only pages
             heapq.heappop(self._queue)
             self._running += 1
             self._paging |= page

@@ -171,8 +171,7 @@ async def retry_local(decision: Decision, plan: Plan, work: OperationContext) ->
 
 
 async def _taken_up(job_id: int, started: StartedScript, work: OperationContext) -> tuple[Status, int | None]:
-    """Wait until a started script claims its job; return the job's status, and the exit code of one that
-    ended."""
+    """Wait until a started script claims its job; return the job's status, and an exit code if it ended."""
     for _ in range(_START_POLLS):
         # In this order: a script that takes the job up and is done with it at once did not fail.
         code = started.exit_code()

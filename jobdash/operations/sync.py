@@ -206,7 +206,7 @@ class Sync:
         return health is None or health.ok_at is None or now // FULL_EVERY_MS != health.ok_at // FULL_EVERY_MS
 
     def _older_than_history(self, jobs: tuple[RemoteJob, ...], now: int) -> bool:
-        """Whether a page of a list that is newest first lies behind what a first sync reads."""
+        """Whether a page of a list that is newest first lies beyond what a first sync reads."""
         if not self.caller.capabilities.newest_first or not jobs:
             return False
         oldest = now - self.account.list_history_ms

@@ -43,7 +43,7 @@ class StoreWriter(Protocol):
 
     @property
     def clock(self) -> Clock:
-        """The clock that the store goes by."""
+        """The store's clock."""
         ...
 
     async def write(self, method: WriteMethod[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -186,7 +186,7 @@ class WriterThread:
 
     @property
     def clock(self) -> Clock:
-        """The clock that the store goes by; before it is open, this computer's."""
+        """The store's clock; before it is open, this computer's."""
         return self._clock
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:

@@ -150,7 +150,7 @@ class HttpClient:
     async def lines(
         self, opening: AbstractAsyncContextManager[AsyncIterator[bytes]], *, longest: int = _LONGEST_LINE
     ) -> AsyncGenerator[bytes, None]:
-        r"""Yield the lines of a download as they arrive, split behind ``\n`` alone (a JSON text may hold any
+        r"""Yield the lines of a download as they arrive, split after ``\n`` alone (a JSON text may hold any
         other line break), with it; the last one may have none. Raises only `ProviderError`, `BadResponse` for
         a line of more than ``longest`` bytes.
         """

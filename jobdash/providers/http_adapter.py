@@ -144,7 +144,7 @@ class DirectAdapter(HttpAdapter):
         """Return what every request carries: the key, first of all."""
 
     def _url(self, path: str) -> str:
-        """Return the address of a path behind the version; a ``base_url`` may name that or not."""
+        """Return the address of a path after the version; a ``base_url`` may name that or not."""
         root = self.origin if self.origin.endswith("/v1") else f"{self.origin}/v1"
         return f"{root}/{path}"
 

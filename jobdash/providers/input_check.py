@@ -72,7 +72,7 @@ class SubmitWishes:
 
 
 class _LineFault(Exception):
-    """What is wrong with a line; ``last``: the lines behind it need not be looked at."""
+    """What is wrong with a line; ``last``: the lines after it need not be checked."""
 
     def __init__(self, what: str, *, last: bool = False, error: type[UsageError] = UsageError) -> None:
         super().__init__(what)
@@ -182,7 +182,7 @@ class InputRules(ABC):
         """Return doubts that a person should confirm; UsageError for wishes that do not fit the file."""
 
     def refuse(self, what: str, *, last: bool = False) -> NoReturn:
-        """Report the line as wrong; ``last``: the lines behind it need not be looked at."""
+        """Report the line as wrong; ``last``: the lines after it need not be checked."""
         raise _LineFault(what, last=last)
 
     def want_object(self, request: Mapping[str, object], field: str) -> Mapping[str, object]:

@@ -57,7 +57,7 @@ async def pages(ask: AskPage, *, cap: int = PAGE_CAP) -> AsyncGenerator[RemotePa
 async def read_ahead(source: AsyncIterator[T]) -> AsyncGenerator[T, None]:
     """Yield what ``source`` yields, and ask for the next one while one is worked on.
 
-    An error of ``source`` is raised behind what came before it. What is under way when this is closed is
+    An error of ``source`` is raised after what came before it. What is under way when this is closed is
     cancelled, and its error dropped.
     """
     end = object()

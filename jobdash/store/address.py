@@ -14,7 +14,7 @@ _UNREADABLE = (
 )
 _MEANT = re.compile(r"\s*(?:[a-z0-9]+:)*postgres(?:ql)?:", re.IGNORECASE)
 _WORDS = re.compile(r"\bpassword\s*=", re.IGNORECASE)
-"""A string of libpq's other kind, ``host=… password=…``."""
+"""A connection string of libpq's keyword form, ``host=… password=…``."""
 _HOST = r"(?:\[[0-9a-z:.%]*\]|[^\[\]:,]*)(?::\d*)?"
 _HOSTS = re.compile(rf"{_HOST}(?:,{_HOST})*", re.IGNORECASE)
 _DATABASE = re.compile(r"(?:/[^/@:]*)?")
@@ -69,7 +69,7 @@ def read_address(named: str, schema: str) -> tuple[str, str]:
 
 
 def _is_whole(parts: SplitResult) -> bool:
-    """Whether hosts and database are such: a password with a slash would stand in their place."""
+    """Whether hosts and database are plausible: a password with a slash would be taken for the database."""
     hosts = parts.netloc.rpartition("@")[2]
     return bool(_HOSTS.fullmatch(hosts) and _DATABASE.fullmatch(parts.path))
 

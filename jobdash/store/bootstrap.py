@@ -21,10 +21,10 @@ from jobdash.store.schema.current import SCHEMA_FILE, SCHEMA_VERSION, refuse_new
 SCRIPT_OPTION = "db= or JOBDASH_DATABASE"
 """How a script names another store."""
 _URL = r"(?i)([a-z][a-z0-9+:]+):/"
-"""The URL of a database that cannot be used, as it looks once it has been taken for a path."""
+"""The URL of a database that cannot be used, as it reads once it was made a path."""
 
 Notice = Callable[[str], None]
-"""Is given a sentence that a person has to read."""
+"""Called with a sentence that a person has to read."""
 
 
 def ignore(_sentence: str) -> None:
@@ -132,7 +132,7 @@ def stored_version(path: Path) -> str:
 
 
 def create_store(path: Path, notice: Notice = ignore) -> None:
-    """Make a fresh store at ``path``; if another process is faster, its store is as good.
+    """Make a fresh store at ``path``; if another process is faster, its store is used.
 
     It is built complete under a temporary name and linked to its own, so that no process ever sees half a
     store and racing starters never meet a locked one. What an earlier store has left beside it is moved away,
@@ -271,7 +271,7 @@ def _names(files: list[Path]) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Put the new name itself on the disk: without it, a power cut takes the first intents along."""
+    """Flush the folder, so that a power cut does not lose the new name, and the first intents with it."""
     with contextlib.suppress(OSError):  # not every system opens folders
         descriptor = os.open(folder, os.O_RDONLY)
         try:

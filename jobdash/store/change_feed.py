@@ -1,4 +1,4 @@
-"""Follow a store on a server in threads of one's own, so that a face that asks never waits for a network."""
+"""Follow a store on a server in threads, so that a face that reads never waits for the network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jobdash.store.location import PostgresLocation
 
 _POLL_EVERY_S = 0.25
 _STUCK_S = 2.0
-"""A poll, or a query of the face, that takes longer is given up: the server is taken to be away."""
+"""A poll, or a query of the face, that takes longer is ended: the server counts as away."""
 
 
 class ChangeFeed:

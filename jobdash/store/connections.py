@@ -20,7 +20,7 @@ def connect_reader(location: StoreLocation) -> Connection:
 
 
 def connect_writers(location: StoreLocation) -> tuple[Connection, Connection]:
-    """Open an existing store for writing: durably, and quickly, which may be one connection."""
+    """Open an existing store for writing: a durable connection and a fast one, which may be the same."""
     if isinstance(location, Path):
         from jobdash.store.dialects import sqlite
 

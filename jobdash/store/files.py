@@ -31,7 +31,7 @@ def identity(path: StoreLocation) -> Identity | None:
 
 
 def refuse_replaced(path: StoreLocation, opened: Identity | None) -> None:
-    """Raise `StoreError` when ``path`` is not the file that was opened: SQLite would write into the void.
+    """Raise `StoreError` when ``path`` is not the file that was opened: what SQLite writes would be lost.
 
     A server's own errors say that a store is gone.
     """

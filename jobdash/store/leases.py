@@ -287,7 +287,7 @@ class Lease:
 
     @property
     def pace_s(self) -> float:
-        """How long to collect before the store is asked, or given something, once more."""
+        """Seconds to collect before the store is read or written again."""
         return self._connection.dialect.pace_s
 
     def status(self) -> str:
@@ -296,7 +296,7 @@ class Lease:
         return self._or_refused(row and row[0])
 
     def request_cancel(self, reason: str) -> None:
-        """Request the cancel of the own job, so that it is shown; nothing if one is requested already."""
+        """Request a cancel of the worker's own job, so that it is shown; nothing if that was done already."""
         with transaction(self._connection):
             if self._status_of(_REQUEST_CANCEL, (reason, self._job_id, self._fence)) is not None:
                 add_event(self._connection, self._job_id, self._actor, "cancel", "done", reason)

@@ -37,12 +37,12 @@ StoreLocation = Path | PostgresLocation
 
 
 def beside(location: StoreLocation) -> Path:
-    """Return the path that files of this computer lie beside which belong to the jobs of a store."""
+    """Return the path beside which the files of a store's jobs lie on this computer."""
     return location if isinstance(location, Path) else location.folder / "store"
 
 
 def written(location: StoreLocation) -> str:
-    """Return a location as the text that `read_location` reads, in whatever folder."""
+    """Return a location as a text that `read_location` reads, whatever the current folder is."""
     return str(location.absolute()) if isinstance(location, Path) else location.address
 
 

@@ -108,7 +108,7 @@ def changed_columns(observed: RemoteJob, known: dict[str, Any] = _NOTHING) -> di
 def stored_errors(errors: Sequence[RemoteError], known: str | None = None) -> str | None:
     """Return errors as JSON; None when there are none.
 
-    The groups of failed requests that the JSON kept so far has (``known``) stay behind them.
+    The groups of failed requests that the JSON kept so far has (``known``) stay after them.
     """
     if not errors:
         return None

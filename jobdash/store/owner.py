@@ -11,7 +11,7 @@ from pathlib import Path
 _MACHINE_ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 _BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 _STATE, _START_TIME = 0, 19
-"""Where ``/proc/<pid>/stat`` has them, counted behind the name (fields 3 and 22, proc(5))."""
+"""Where ``/proc/<pid>/stat`` has them, counted after the name (fields 3 and 22, proc(5))."""
 _DEAD = frozenset("ZXx")
 """States of a process that has ended, and whose parent has not waited for it."""
 
@@ -109,7 +109,7 @@ def start_time(pid: int) -> int | None:
 
 
 def _facts(pid: int) -> list[str] | None:
-    """Return the fields of ``/proc/<pid>/stat`` behind the name; None when there is no such process."""
+    """Return the fields of ``/proc/<pid>/stat`` after the name; None when there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -68,7 +68,7 @@ class PartLease(Lease):
         self._next = place.first
 
     def next_items(self, most: int = MOST_ROWS) -> list[PartItem]:
-        """Return the next items that have no outcome yet; empty behind the last."""
+        """Return the next items that have no outcome yet; empty after the last."""
         place = self._place
         rows = self._connection.execute(_ITEMS, (place.job_id, self._next, place.behind, most)).fetchall()
         items = [PartItem(*row) for row in rows]

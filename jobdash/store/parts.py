@@ -25,7 +25,7 @@ from jobdash.store.sanitize import distinct, public_id, stored, stored_named
 MOST_LOST = 3
 """An item at which so many workers in a row were lost is given up: it would end all workers one by one."""
 _ALONE_FROM = MOST_LOST - 1
-"""A part that has cost so many is done alone by its worker, so that the next loss is its own item's doing."""
+"""From this many lost workers on a part is done alone, so that the next loss is certainly due to its item."""
 _OPEN_TABS = (Tab.RUNNING.number, Tab.PENDING.number)
 
 _INSERT = (
@@ -112,7 +112,7 @@ class PartKey(NamedTuple):
     """The job's."""
     number: int
     part_fence: int
-    """The part's in front of the claim."""
+    """The part's fence before the claim."""
 
     def __str__(self) -> str:
         return f"{self.public_id}.{self.fence}.{self.number}.{self.part_fence}"
@@ -152,7 +152,7 @@ class ClaimedPart(NamedTuple):
     function: str
     number: int
     lost: int
-    """How many workers in a row were lost at it in front of this one."""
+    """How many workers in a row were lost at it before this one."""
 
 
 def insert_job(connection: Connection, job: NewFunctionJob) -> str:

@@ -46,11 +46,11 @@ class ReadConnection:
 
     @property
     def clock(self) -> Clock:
-        """The clock that the store goes by."""
+        """The store's clock."""
         return self._clock
 
     def clock_like(self, clock: Clock) -> Clock:
-        """Return a clock that goes as the store's does, made of another one of this computer."""
+        """Return a clock that agrees with the store's, made of another clock of this computer."""
         return StoreClock(self._connection, clock)
 
     @property
@@ -65,7 +65,7 @@ class ReadConnection:
         self._connection.close()
 
     def follow(self) -> None:
-        """Look for changes in a thread from now on where the store is on a server.
+        """Poll for changes in a thread from now on, where the store is on a server.
 
         `data_version` then waits for nothing, and while the store is away every query is refused at once.
         """

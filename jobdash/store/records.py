@@ -145,7 +145,7 @@ class Undoable:
 
 @dataclass(frozen=True, slots=True)
 class LastingAction:
-    """What a person did to one job, and no undo takes back: a cancel, or a force-fail."""
+    """An action on one job that no undo takes back: a cancel, or a force-fail."""
 
     action: str
     bulk: str | None

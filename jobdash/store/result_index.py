@@ -16,7 +16,7 @@ from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import chunks, placeholders, transaction
 
 VERSION = "1"
-"""Of the file's form; an index of another one is made anew."""
+"""The version of the file's format; an index of another one is made anew."""
 _FACTS = "CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
 _RESULTS = (
     "CREATE TABLE result (seq INTEGER PRIMARY KEY, key TEXT NOT NULL, outcome TEXT NOT NULL, start INTEGER,"
@@ -118,7 +118,7 @@ class ResultIndex:
     def places(self, text: str = "") -> Places:
         """Return the places of the requests that have a text in key, answer or error, by outcome.
 
-        Of an answer its beginning is looked at. Upper and lower case are alike in ASCII.
+        Of an answer only its beginning is searched. Upper and lower case are alike in ASCII.
         """
         found: Places = {outcome: array("q") for outcome in (None, *BATCH_OUTCOMES)}
         where = " OR ".join(f"{name} LIKE ? ESCAPE '\\'" for name in _SEARCHED) if text else "1"

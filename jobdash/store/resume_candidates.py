@@ -19,7 +19,7 @@ _SAMPLE = 2_000
 """How many known keys are compared with the new ones, spread over all of them."""
 _OTHER_LINES = 20
 _OLDER = 3
-"""How many unfinished jobs behind the newest are looked at: each may have all keys compared with its own."""
+"""How many unfinished jobs after the newest are checked: all keys may be compared with those of each."""
 _LEFT_TABS = (Tab.RUNNING, Tab.PENDING, Tab.CANCELLING, Tab.FAILED, Tab.CANCELLED)
 _COLUMNS = (
     "SELECT job.id, public_id, job.name, status, removed_at, job.owner, job.fence, succeeded, failed, total,"

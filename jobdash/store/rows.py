@@ -40,7 +40,7 @@ UNFINISHED_REMOTELY = " AND ".join(f"remote_status <> '{word}'" for word in sort
 """True for jobs whose provider may still change them: exactly the text of a partial index."""
 
 CLOCKS_APART_MS = 2 * MINUTE
-"""How far a server's clock may be from ours where a batch is found by its time alone: little, as a wrong
+"""How far a server's clock may be from ours where a batch is found by its time alone: a little, as a wrong
 batch is worse than none."""
 
 SET_BACK_MS = MINUTE

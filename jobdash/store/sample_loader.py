@@ -66,7 +66,7 @@ def _fill(connection: sqlite.Connection, rows: Iterable[SampleRow]) -> int:
 
 
 def _numbered(rows: Iterable[SampleRow]) -> Iterator[SampleRow]:
-    """Put a public id and a revision in front of every row."""
+    """Put a public id and a revision before every row."""
     used: set[str] = set()
     for revision, row in enumerate(rows, start=1):
         while (fresh := public_id()) in used:

@@ -128,7 +128,7 @@ _KEYS = {order.name: _key(field, order.column) for field, order in _ORDERED}
 
 @dataclass(frozen=True, slots=True)
 class KeysetWalk:
-    """One way through one partition of a scope: an index, read forwards or backwards."""
+    """A walk through one partition of a scope: an index, read forwards or backwards."""
 
     index: str
     column: str
@@ -141,7 +141,7 @@ class KeysetWalk:
     def page(
         self, columns: str, behind: SortKey | None, limit: int, *, sorts_arms: bool = False
     ) -> tuple[str, Values]:
-        """Return the query of up to ``limit`` rows strictly behind a key, or from the start.
+        """Return the query of up to ``limit`` rows strictly after a key, or from the start.
 
         ``columns`` must hold ``id``; the key comes last. Two arms, because a comparison of (key, id) as one
         value would walk through all ties of the key; each is in order, so that SQLite only merges them. For
@@ -187,7 +187,7 @@ class KeysetWalk:
         )
 
     def count_in_front(self, key: SortKey) -> tuple[str, Values]:
-        """Return the query that counts the rows in front of a key."""
+        """Return the query that counts the rows before a key."""
         nearer = ">" if self.descending else "<"
         source = f"SELECT count(*) FROM job INDEXED BY {self.index} WHERE {self.column} = ?"
         ties = f"{source} AND {self.key} = ? AND id {nearer} ?{self.condition}"

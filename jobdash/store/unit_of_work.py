@@ -78,7 +78,7 @@ class UnitOfWork:
 
     @property
     def clock(self) -> Clock:
-        """The clock that the store goes by."""
+        """The store's clock."""
         return self._clock
 
     def close(self) -> None:
@@ -160,7 +160,7 @@ class UnitOfWork:
 
     @property
     def _files_host(self) -> str | None:
-        """The host that files are on which this process writes; None in a store that only one host uses."""
+        """The host of the files that this process writes; None in a store that only one host uses."""
         return None if isinstance(self._location, Path) else self._actor.host
 
     def _refuse_replaced(self) -> None:

@@ -38,7 +38,7 @@ class WorkIdentity(NamedTuple):
         return json.dumps(self)
 
     def loop_pattern(self) -> tuple[str, str]:
-        """Return the encoded text before ``root`` and behind ``given``: the same for the same loop."""
+        """Return the encoded text before ``root`` and after ``given``: the same for the same loop."""
         before, behind = self[: self._fields.index("root")], self[self._fields.index("item") :]
         return f'{json.dumps(before)[:-1]}, "', f'", {json.dumps(behind)[1:]}'
 

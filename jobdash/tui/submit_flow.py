@@ -21,7 +21,7 @@ _FAILURES = {
 
 
 class SubmitFlow:
-    """Asks for a file and submits it; the form closes at once, and the submit goes on behind it."""
+    """Asks for a file and submits it; the form closes at once, and the submit goes on without it."""
 
     def __init__(self, app: Host, context: DashboardContext) -> None:
         self._app = app
@@ -53,7 +53,7 @@ class SubmitFlow:
 
     async def _send(self, request: SubmitRequest) -> SubmitOutcome:
         """Submit a file; return the message about all its parts."""
-        # Loaded behind the form; the threads of the accounts have it already.
+        # Loaded after the form is shown; the threads of the accounts have it already.
         from jobdash.operations.submit_queue import submit_file
 
         runtime = self._app.runtime

@@ -1,1 +1,1 @@
-"""What runs inside a user's script: its loop, its lease, its signals."""
+"""The code that runs inside a user's script: its loop, its lease, its signals."""

@@ -48,7 +48,7 @@ class AsyncJob(Job[T]):
                 yield pair
 
     def stop_listening(self) -> None:
-        """Give Ctrl-C and SIGTERM back; in the thread that received them."""
+        """Restore the handlers of Ctrl-C and SIGTERM, in the thread that received them."""
         self._run.stop_listening()
 
 

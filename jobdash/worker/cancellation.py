@@ -98,7 +98,7 @@ class Token:
         self._threads.add(get_ident())
 
     def remove_thread(self) -> None:
-        """Count the present thread as ours no longer: it ends, and another may get its number."""
+        """Count the present thread as ours no longer: it ends, and another may get its id."""
         self._threads.discard(get_ident())
 
     def belongs_to(self, path: StoreLocation, job_id: int, fence: int) -> None:
@@ -106,7 +106,7 @@ class Token:
         self._place = (written(path), job_id, fence)
 
     def cancel(self) -> None:
-        """End the loop with its next item."""
+        """Request the end of the loop at its next item."""
         self.stopped = True
 
     def request_cancel(self, reason: str) -> None:

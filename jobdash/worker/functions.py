@@ -1,4 +1,4 @@
-"""Job functions: what a module lets workers run over items, and the handle of a job that was submitted."""
+"""Job functions, which workers run over items, and the handle of a job that was submitted."""
 
 from __future__ import annotations
 
@@ -166,16 +166,17 @@ class Submitted:
 
     def __init__(self, public_id: str, items: int, parts: int, location: StoreLocation) -> None:
         self.id = public_id
-        """By which the commands know it: ``jobdash show ID``."""
+        """The id by which commands name it: ``jobdash show ID``."""
         self.items = items
         """How many items it has."""
         self.parts = parts
-        """In how many pieces they are done side by side."""
+        """The number of pieces that are done side by side."""
         self._location = location
 
     def wait(self, timeout: float | None = None) -> JobEnd:
-        """Wait until the job has ended, and return how. Raises TimeoutError after ``timeout`` seconds,
-        LookupError when the job was removed, and `StoreError`.
+        """Wait until the job has ended, and return how.
+
+        Raises TimeoutError after ``timeout`` seconds, LookupError when the job was removed, and `StoreError`.
         """
         until = None if timeout is None else time.monotonic() + timeout
         with closing(self._open()) as connection:
@@ -266,7 +267,7 @@ def submit_to(
 
 
 def keyed_items(items: Iterable[object], key: Callable[[Any], object]) -> list[tuple[str, str]]:
-    """Return items as they are kept, each behind its key. Raises TypeError and ValueError; see `submit`."""
+    """Return items as they are stored, each with its key. Raises TypeError and ValueError; see `submit`."""
     found: dict[str, str] = {}
     for number, item in enumerate(items, 1):
         try:

@@ -15,7 +15,7 @@ _LOOK_AHEAD = 256
 
 
 class LoopInput(Generic[T]):
-    """An iterable, and how far a loop has come in it."""
+    """An iterable, and how far a loop has read it."""
 
     def __init__(self, values: Iterable[T]) -> None:
         self.values = values

@@ -24,7 +24,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 SEEDED = 10_000
-"""Up to so many items are recorded as unprocessed before the first; of more only at a graceful end."""
+"""The most items that are recorded as unprocessed before the first is done; more only at a graceful end."""
 _COROUTINE = 0x80
 """In ``co_flags`` of a coroutine function; `inspect` takes long to import."""
 _LISTING_S = 0.5
@@ -209,7 +209,7 @@ class Job(Generic[T]):
         self._outstanding.enter(item)
 
     def check(self) -> None:
-        """Raise what ends the loop, if anything does; a cancel behind the last item comes too late."""
+        """Raise what ends the loop, if anything does; a cancel after the last item comes too late."""
         token = self._run.token
         if token.stopped and (token.lost is not None or not self._source.all_pulled()):
             raise self._run.stop()
@@ -309,8 +309,8 @@ class Job(Generic[T]):
     def conclude(self, error: BaseException | None) -> bool:
         """End the job as the block was left; return whether ``error`` is suppressed.
 
-        A cancel ends the script, unless the job continues behind it; one that means a job around this one too
-        always does: the item that it is at is not done. Raises `JobCancelled` for a block that ended by
+        A cancel ends the script, unless it is to continue after it. A cancel that includes a job around this
+        one always does: the item that it is at is not done. Raises `JobCancelled` for a block that ended by
         itself after a cancel, and `LeaseLost` when the job turns out to be no longer this run's.
         """
         run = self._run
@@ -334,7 +334,7 @@ class Job(Generic[T]):
         return error is not None and run.continues(error)
 
     def _all_done(self) -> bool:
-        """Whether the loop was left behind its last item: `zip` asks for no more than it needs."""
+        """Whether the loop was left after its last item: `zip` asks for no more than it needs."""
         if self._run.token.stopped or not self._source.all_pulled():
             return False
         if self._rules.key is None and not self._outstanding.used:

@@ -131,7 +131,7 @@ class JobRun:
         process.listen(self.token)
 
     def stop_listening(self) -> None:
-        """Give Ctrl-C and SIGTERM back."""
+        """Restore the handlers of Ctrl-C and SIGTERM."""
         process.stop_listening(self.token)
 
     def _claim(self, found: TrackSettings) -> None:
@@ -260,7 +260,7 @@ class JobRun:
                 self.recorder.end(word, ended, ended if word == "failed" else None)
         except LeaseRefused as refused:
             self.recorder.refused(refused)
-        # Not in the middle of a statement, which the end comes behind. And a fork must not come between an
+        # Not in the middle of a statement: the end is written after it. And a fork must not come between an
         # open connection and this.
         if not self.recorder.recording:
             process.live.discard(self)
@@ -283,7 +283,7 @@ class JobRun:
         return self._options.work is not None and self._options.resume != NEVER
 
     def continues(self, error: BaseException | None = None) -> bool:
-        """Whether the script continues behind a cancel; ``error`` left the loop or block, if any.
+        """Whether the script continues after a cancel; ``error`` left the loop or block, if any.
 
         Never when a job around this one is to end too: the item that it is at is not done.
         """

@@ -1,4 +1,4 @@
-"""What a run continues and how it ends: a word for the job, and the sentences about both."""
+"""How a run ends: its status, and the sentences about its end and about what it continues."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 _AWAY_S = 1.0
-"""Seconds between two tries while the store does not answer, or its disk is full."""
+"""Seconds between two attempts while the store does not answer, or its disk is full."""
 
 
 LOST_WORDS = (
@@ -39,22 +39,22 @@ LOST_WORDS = (
 
 
 class PartEnd(StrEnum):
-    """What became of a delivered key."""
+    """The result of a delivered key."""
 
     STALE = "stale"
-    """It was of no claim any more, or of a function that this worker does not have."""
+    """The key was of an earlier claim, or of a function that this worker does not have."""
     DONE = "done"
     GIVEN_BACK = "given back"
     """The worker is about to end: another takes the rest."""
     CANCELLED = "cancelled"
     FAILED = "failed"
-    """With it the job: too many of its items did."""
+    """The job failed with it: too many of its items did."""
     LOST = "lost"
-    """Its lease was: the job was failed, removed or retried, the part taken over, or the store is gone."""
+    """The lease was lost: the job was failed, removed or retried, the part taken over, the store gone."""
 
 
 class PartReport(NamedTuple):
-    """What became of a delivered key, for the worker's log."""
+    """The result of a delivered key, for the worker's log."""
 
     end: PartEnd
     job: str = ""
@@ -99,7 +99,7 @@ class PartRecorder(Recorder):
             return found
 
     def next_items(self) -> list[PartItem]:
-        """Return the next items without an outcome; empty behind the last."""
+        """Return the next items without an outcome; empty after the last."""
         return self._with_part(PartLease.next_items) or []
 
     def failed_count(self) -> int:

@@ -32,7 +32,7 @@ R = TypeVar("R")
 _REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 _STDERR = 2
 _DEFERRED_FOR_S = 3.0
-"""So long Ctrl-C waits for the end of a job to be written; then it is raised in the middle of that."""
+"""Seconds that Ctrl-C waits for the end of a job to be written; then it is raised in the middle of that."""
 _active: list[Token] = []
 _inherited: list[Token] = []
 """In a forked child: the tokens of the parent's jobs, which Ctrl-C in the terminal means too."""
@@ -40,7 +40,7 @@ _before: dict[int, Handler] = {}
 _uninterrupted: set[CodeType] = set()
 """The code of functions that Ctrl-C waits for."""
 _deferred_at: float | None = None
-"""When the first Ctrl-C came that waits (`time.monotonic`)."""
+"""When the first deferred Ctrl-C came (`time.monotonic`)."""
 live: set[ProcessRun] = set()
 """Runs whose end is not written."""
 left_early: deque[ProcessRun] = deque(maxlen=100)
@@ -64,7 +64,7 @@ def listen(token: Token) -> None:
 
 
 def stop_listening(token: Token) -> None:
-    """Let signals cancel a job no longer."""
+    """Stop signals from cancelling a job."""
     with contextlib.suppress(ValueError):
         _active.remove(token)
     if not _in_main_thread():
@@ -103,7 +103,7 @@ def _is_uninterrupted(frame: FrameType | None) -> bool:
 
 
 def _signals_in_forked_child() -> None:
-    """Give SIGTERM back: pools end their children by it. Ctrl-C still cancels gracefully."""
+    """Restore the handler of SIGTERM: pools end their children by it. Ctrl-C still cancels gracefully."""
     _inherited.extend(_active)
     _active.clear()
     _restore(signal.SIGTERM)

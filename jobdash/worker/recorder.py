@@ -1,4 +1,4 @@
-"""Record what happens to a job: in memory while the store is busy, in the store as soon as it can be.
+"""Record the outcomes of a job: in memory while the store is busy, in the store as soon as possible.
 
 A store that cannot be written never stops the work: that is reported once, and the loop runs on.
 """
@@ -141,7 +141,7 @@ class Recorder(StoreConnection):
                     self._write(lease)
 
     def tick(self, flush_due: bool) -> None:
-        """Notice a cancel by another process, write our own, write what is due, renew the lease."""
+        """Check for a cancel by another process, write our own, write what is due, renew the lease."""
         with self._use_lease(self._patience_ms / 1000) as lease:
             if lease is None:
                 return
@@ -295,7 +295,7 @@ class Heartbeat:
                 check_at = now + _CHECK_FILE_EVERY_S
             if due:
                 flush_at = now + self._flush_s
-            # Whatever goes wrong in one tick, the next one comes: without it another process takes the job.
+            # An error ends one tick, not the heartbeat: without it another process would take the job.
             with contextlib.suppress(Exception):
                 if check:
                     self._recorder.check_file()

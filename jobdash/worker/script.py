@@ -17,7 +17,7 @@ from jobdash.store.work_identity import WorkIdentity
 
 _DIGEST_LETTERS = 32
 _turns: dict[tuple[str, WorkIdentity], Iterator[int]] = {}
-"""Counts the loops of each work in this process."""
+"""The number of loops of each work in this process."""
 _root: str | None = None
 """What `_root_process` returned first."""
 
@@ -150,7 +150,7 @@ def folder() -> str | None:
     """Return the folder that the command line was given in; None for one that cannot be named.
 
     It may have been deleted, or have half a character in its name. The current one may be another by now. For
-    a script with a relative name it is what the absolute name has in front of the relative one.
+    a script with a relative name it is what the absolute name has before the relative one.
     """
     whole = str(getattr(sys.modules.get("__main__"), "__file__", ""))
     named = os.path.normpath(sys.argv[0] if sys.argv else "")  # a program around Python may give it none

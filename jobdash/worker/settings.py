@@ -1,4 +1,4 @@
-"""What a run is configured by: the arguments of `jobdash.track`, the environment, and the configuration."""
+"""The settings of a run: the arguments of `jobdash.track`, the environment, and the configuration."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class TrackOptions(NamedTuple):
     arguments: tuple[object, ...] = ()
     """Of the calling function."""
     keys: Callable[[], Iterable[str]] | None = None
-    """Returns the keys of the run, where they can be looked at ahead."""
+    """Returns the keys of the run, where they can be read in advance."""
     detail_bytes: int = DETAIL_BYTES
     continue_after_cancel: bool = False
-    """A cancel ends the loop or block, and the script continues behind it."""
+    """A cancel ends the loop or block, and the script continues after it."""
     thread: int | None = None
     """The thread of the caller."""
 

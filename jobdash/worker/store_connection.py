@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class _ThreadState(threading.local):
-    """How deep this thread is in statements of the store, and what is deferred until it is in none."""
+    """How many statements this thread is inside of, and the calls deferred until it is in none."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -41,7 +41,7 @@ _state = _ThreadState()
 
 @contextlib.contextmanager
 def exclusive() -> Iterator[bool]:
-    """Enter the store; yield whether this thread was not in it already, for whichever job.
+    """Begin a statement; yield whether this thread was in none, of any job.
 
     The garbage collector may end a forgotten loop in the middle of any statement. Written there, that end
     would wait for the very transaction that it interrupts.
@@ -90,7 +90,7 @@ class StoreConnection:
             self._give_up(f"The store {self._path} was deleted, moved or replaced.", then)
 
     def refused(self, refused: LeaseRefused) -> None:
-        """Stop the run: the job is no longer ours."""
+        """Stop the run, as the job is no longer ours."""
         if refused.cancelled:
             self.cancelled_elsewhere = True
             self._token.cancel()

@@ -95,7 +95,7 @@ def begin_progress() -> None:
 
 
 def end_progress() -> None:
-    """Unwrap the script's streams, behind the last progress line; one that it has replaced stays."""
+    """Unwrap the script's streams, after the last progress line; one that it has replaced stays."""
     global _lines  # noqa: PLW0603  the terminal is one
     with _lock:
         _lines = max(0, _lines - 1)
@@ -136,7 +136,7 @@ def _swap_in_logging(old: Any, new: Any) -> None:
 
 
 def in_forked_child() -> None:
-    """Let the child print as it likes; another thread of the parent may have held the lock."""
+    """Unwrap the child's streams; another thread of the parent may have held the lock."""
     global _lock, _lines, _progress_is_shown  # noqa: PLW0603  a process forks as a whole
     _lock = threading.RLock()
     _lines = 0

@@ -72,7 +72,7 @@ class _Pool(Generic[T, V]):
                     return
                 self._under_way += 1
                 self._items.put(item)
-        except (Exception, JobCancelled) as error:  # noqa: BLE001 - raised again behind what is under way
+        except (Exception, JobCancelled) as error:  # noqa: BLE001 - raised again after what is under way
             self.failure = self.failure or error
 
     def stop(self) -> None:
@@ -83,7 +83,7 @@ class _Pool(Generic[T, V]):
             thread.join()
 
     def release(self) -> None:
-        """Let the threads end behind what is under way, and do not wait for it."""
+        """Let the threads end after what is under way, and do not wait for it."""
         for _ in self._threads:
             self._items.put(None)
 
@@ -121,7 +121,7 @@ def outcomes_of_threads(
 ) -> Generator[ItemOutcome[V], None, None]:
     """Call ``function`` with each item's value, and yield the outcomes as they come.
 
-    Raises the first exception that is to end the loop, behind the outcomes of what was under way then.
+    Raises the first exception that is to end the loop, after the outcomes of what was under way then.
     """
     if workers < 1:
         raise ValueError("workers has to be at least 1")

@@ -132,7 +132,7 @@ class Track(Generic[T]):
 
     - ``"auto"``: the newest job of this name and of the same work: the same script (file and folder),
       function, arguments of the command and, without a name, line, the same item around it, and as many loops
-      of its kind before it in its process (and behind the first, the same texts, whole numbers and paths
+      of its kind before it in its process (and after the first, the same texts, whole numbers and paths
       given to the function); if it is unfinished without a living worker, failed or cancelled, was not run by
       this very process, and at least half of its keys are among the new ones (they cannot be looked at ahead
       in a generator). Code without a file (a prompt, a notebook, ``python -c``) continues nothing. Anything
@@ -150,7 +150,7 @@ class Track(Generic[T]):
     goes on, until more than ``max_errors`` items of this run failed.
 
     With ``on_cancel="exit"`` a cancel raises `JobCancelled` where the loop is, which leaves the block and
-    ends the script (130); with ``"continue"`` the loop or block ends, and the script goes on behind it.
+    ends the script (130); with ``"continue"`` the loop or block ends, and the script goes on after it.
 
     The end of a run names the job's id and what the next run does, unless all went well or the loop was left
     by a ``break``. A plain loop (``for x in track(…)``) cannot see the exception that leaves it: it learns of
@@ -246,7 +246,7 @@ if track.__doc__ and Track.__doc__:  # `help(jobdash.track)` shows the details a
 class _Tail(Iterator[Any]):
     """The end of a plain loop: nothing, or once more the cancel that ended it.
 
-    A library that pulls items in a thread of its own may ask again behind an exception, and must not take the
+    A library that pulls items in a thread of its own may ask again after an exception, and must not take the
     loop for done.
     """
 

@@ -67,7 +67,7 @@ class BackendRules(Protocol):
         """Return the one sentence worth showing of a job in the dashboard, with its keys; mostly None."""
 
     def remarks(self, job: JobRow, now: int) -> list[str]:
-        """Return what a command prints behind the status of a job."""
+        """Return what a command prints after the status of a job."""
 
     def where(self, plan: Plan) -> str:
         """Return which jobs of a plan are of this backend: ``3 scripts here``."""

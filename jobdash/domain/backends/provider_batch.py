@@ -65,7 +65,7 @@ class ProviderBatch:
         return _summary(job, now)
 
     def remarks(self, job: JobRow, now: int) -> list[str]:
-        """Return what a command prints behind the status of a job."""
+        """Return what a command prints after the status of a job."""
         found: list[str] = []
         if job.force_failed:
             found.append(f"failed here; the provider says {LABELS[job.remote_status]}")

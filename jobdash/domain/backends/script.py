@@ -59,7 +59,7 @@ class Script:
         return _summary(job, now)
 
     def remarks(self, job: JobRow, now: int) -> list[str]:
-        """Return what a command prints behind the status of a job."""
+        """Return what a command prints after the status of a job."""
         return [ASKED_LONG_AGO] if job.stuck_cancelling(now) else []
 
     def where(self, plan: Plan) -> str:

@@ -122,7 +122,7 @@ def starting(row: JobRow, now: int) -> bool:
 
 
 def remark(row: JobRow, now: int) -> str:
-    """Return the words behind the status of a local job: ``stalled``; mostly empty."""
+    """Return the words after the status of a local job: ``stalled``; mostly empty."""
     if waits_for_script(row):
         return STARTING if starting(row, now) else WAITS
     if waits_for_worker(row):
@@ -133,7 +133,7 @@ def remark(row: JobRow, now: int) -> str:
 
 
 def status_suffix(row: JobRow, now: int, dot: str = "·") -> str:
-    """Return the words behind the status in a line: `` · waits for its script``, `` (worker gone)``."""
+    """Return the words after the status in a line: `` · waits for its script``, `` (worker gone)``."""
     if worker_gone(row, now):
         return f" ({remark(row, now)})"
     if row.queued_here and not row.terminal:

@@ -1,4 +1,4 @@
-"""What the checks count: deliveries of keys, with deadlines."""
+"""Counting of deliveries for the checks, with deadlines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine does for one worker."""
+"""The checks of an engine with one worker at a time."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def the_same_key_is_one(make: MakeEngine) -> None:
 
 
 def a_done_key_may_come_again(make: MakeEngine) -> None:
-    """A key that is dispatched behind its end is delivered again: the store found it due."""
+    """A key that is dispatched after its end is delivered again: the store found it due."""
     (key,) = keys_of("k3f9x2ab", 1)
     with started(make) as (engine, deliveries):
         for times in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""What an engine does for several workers, and for what happens to them and to its database."""
+"""The checks of an engine with several workers, which are killed or lose the database."""
 
 from __future__ import annotations
 
@@ -180,8 +180,8 @@ def an_unusable_database_is_refused(tested: EngineUnderTest) -> None:
 
 
 def it_comes_back_with_its_database(tested: EngineUnderTest) -> None:
-    """While its database does not answer a dispatch is `EngineAway` at most; behind that all goes on."""
-    before, meanwhile, behind = keys_of("k3f9x2ab", 3)
+    """While its database does not answer a dispatch is `EngineAway` at most; afterwards all goes on."""
+    before, meanwhile, after = keys_of("k3f9x2ab", 3)
     with worker_processes(tested, 2) as workers:
         workers[0].dispatch([before])
         _wait_for_all(workers, [before])
@@ -190,10 +190,10 @@ def it_comes_back_with_its_database(tested: EngineUnderTest) -> None:
 
         def came() -> bool:
             workers[1].dispatch(
-                [key for key in (meanwhile, behind) if not any(key in w.keys for w in workers)]
+                [key for key in (meanwhile, after) if not any(key in w.keys for w in workers)]
             )
             time.sleep(0.2)  # as a worker dispatches what is due
-            return all(any(key in worker.keys for worker in workers) for key in (meanwhile, behind))
+            return all(any(key in worker.keys for worker in workers) for key in (meanwhile, after))
 
         wait_for(came, "keys have to be delivered again when the database is back")
         for worker in workers:

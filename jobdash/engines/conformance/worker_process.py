@@ -51,7 +51,7 @@ class WorkerProcess:
         self.refused: str | None = None
         """Why the engine did not start."""
         self.broken: str | None = None
-        """An error that it had no right to raise."""
+        """An error that the Protocol does not allow."""
         self._process = subprocess.Popen(  # noqa: S603 - our own words
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,

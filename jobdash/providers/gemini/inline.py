@@ -22,7 +22,7 @@ class OperationReader:
     """Reads a batch in pieces: `feed` returns its inline answers, `rest` is the batch without them.
 
     Gemini writes the answers twice, into ``metadata.output`` and into ``response``. The first copy is read;
-    `complete` is set where the second one begins, behind which nothing is needed.
+    `complete` is set where the second one begins, after which nothing is needed.
     """
 
     def __init__(self, longest: int = LONGEST_ANSWER) -> None:

@@ -114,7 +114,7 @@ class OpenAIBatches(HttpAdapter):
         kind = openai.AsyncOpenAI if self._account.key_env == OWN_KEY_ENV else _ClientOfOtherKey
         self._client = kind(
             api_key=self._key,
-            base_url=self.origin,  # without a query, which the wire adds behind the path
+            base_url=self.origin,  # without a query, which the HTTP client adds after the path
             http_client=self._http.client,
             # The SDK would re-send a create after a reset, with no idempotency key: two batches, two bills.
             max_retries=0,

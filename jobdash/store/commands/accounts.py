@@ -145,7 +145,7 @@ class AccountWrites(UnitOfWork):
 
 
 def _known_keys(connection: Connection, names: Sequence[str]) -> dict[str, AccountKey]:
-    """Return what the store has of the keys of accounts, by name."""
+    """Return the registered keys of accounts, by name."""
     found = _KEYS.run_among(connection, names)
     return {name: AccountKey(name, "", fingerprint, person or "") for name, fingerprint, person in found}
 

@@ -28,7 +28,7 @@ class JobWrites(UnitOfWork):
         return None if values is None else job_row(values)
 
     def _row_now(self, connection: Connection, job_id: int) -> JobRow:
-        """Return a job that exists, as the triggers have left it."""
+        """Return a job that exists, with the columns that triggers set."""
         return job_row(_ROW.run(connection, job_key=job_id).fetchone())
 
     def _checked(

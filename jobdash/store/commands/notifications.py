@@ -1,4 +1,4 @@
-"""Notifications, whose events are claimed so that each is sent once, and what a person has looked at."""
+"""Claims of events, so that each notification is sent once, and marks of what a person has reviewed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class NotificationWrites(JobWrites):
     def set_reviewed(
         self, marks: Mapping[int, Collection[str]], errors: Mapping[str, str] | None = None
     ) -> None:
-        """Record that a person has looked at jobs, or dismissed them; by id, the marks of what they saw.
+        """Record that a person has reviewed jobs, or dismissed them; by id, the marks of what they saw.
 
         ``errors`` are those of accounts that were dismissed, by name.
         """

@@ -31,7 +31,7 @@ CREATING = "create"
 """The target of a submit's intent from when on a batch may have been created."""
 _BEING_SENT = "is being sent now; cancel it when its provider has it"
 _UNDECIDED = frozenset({Status.PENDING, Status.VALIDATING, Status.UNKNOWN})
-"""In these, its provider may still refuse a batch for want of room."""
+"""The statuses in which its provider may still refuse a batch for want of room."""
 
 _QUEUED = statement("queued_jobs")
 _OF_MODEL = statement("queued_of_model")
@@ -149,7 +149,7 @@ class QueueWrites(SubmitWrites):
         return row
 
     def _learn_limit(self, connection: Connection, row: JobRow, tokens: int, not_before: int) -> None:
-        """Let all that wait for the model of a refused batch wait, and fit below what was refused."""
+        """Postpone all queued batches for a refused one's model, and lower their limit below its tokens."""
         refused = self._enqueued(connection, row.account, row.model) + tokens
         for job_id, text in _OF_MODEL.run(connection, account=row.account, model=row.model).fetchall():
             options = _decoded(text)
@@ -158,7 +158,7 @@ class QueueWrites(SubmitWrites):
             self._set(connection, job_id, queued=_encoded(replace(options, limit=limit, not_before=waits)))
 
     def settle_queue(self, account: str) -> SettledQueue:
-        """Close what its provider has decided on; return what is left to do for it outside of the store."""
+        """Close the batches that their provider decided on; return what is left to do outside the store."""
         done: list[str] = []
         refused: list[tuple[int, str]] = []
         with self._transaction() as connection:

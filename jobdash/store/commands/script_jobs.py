@@ -194,7 +194,7 @@ class ScriptJobWrites(JobWrites):
     def end_leases_of_dead(self) -> int:
         """Expire the leases of processes that are provably dead; return how many there were.
 
-        Every reader sees then what only this machine can find out. To be called periodically, too.
+        All readers then see what only this machine can find out. To be called periodically, too.
         """
         ended = 0
         for some in chunks(lease_transitions.leases_of_dead(self._reading, self._clock()), MOST_ROWS):

@@ -36,7 +36,7 @@ _RIVALS = statement("rivals_of_submit")
 
 
 def _settled(row: JobRow) -> Refusal | None:
-    """Return that a submit is not, or no longer, without an answer; None where it is."""
+    """Return the refusal for a submit that is not, or no longer, unanswered; None for one that is."""
     if row.removed_at is not None:
         return Refusal("was removed", row)
     if row.unconfirmed:
@@ -126,10 +126,11 @@ class SubmitWrites(SnapshotWrites):
             _SHORTEN_INTENT.run(connection, intent_key=intent_id, until=until)
 
     def batches_like(self, intent: Intent) -> tuple[tuple[str, ...], int]:
-        """Return what may be the batch of a submit whose provider keeps no key, and its rivals.
+        """Return the batches that may be of a submit whose provider keeps no key, and the number of its
+        rivals.
 
-        That is the remote ids of batches with its number of requests, made while it was under way and of no
-        other submit; and how many other submits without an answer may have made them.
+        The first are the remote ids of batches with its number of requests, made while it was under way and
+        of no other submit; rivals are other submits without an answer that may have made them.
         """
         span = {"since": intent.opened_at - CLOCKS_APART_MS, "until": intent.deadline + CLOCKS_APART_MS}
         with self._transaction() as connection:

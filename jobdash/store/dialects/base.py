@@ -34,7 +34,7 @@ class Dialect(NamedTuple):
     stamp: str
     """What differs between two statements that see different states of the jobs."""
     pace_s: float
-    """How long to collect before the store is asked, or given something, once more; 0 for a file."""
+    """Seconds to collect before the store is read or written again; 0 for a file."""
     lock_job: str
     """What ends a query of a job that is read before it is written, so that no other change comes between."""
     in_packets: bool
@@ -59,7 +59,7 @@ class Rows(Protocol):
     def __iter__(self) -> Iterator[Row]: ...
 
     def close(self) -> None:
-        """Give up the rows that are left."""
+        """Discard the rows that are left."""
 
 
 class Connection(Protocol):
@@ -78,7 +78,7 @@ class Connection(Protocol):
 
     @property
     def clock_offset_ms(self) -> int:
-        """By how much the clock that the store goes by is ahead of this computer's, if that matters."""
+        """How far the store's clock is ahead of this computer's, in milliseconds; 0 for a file."""
 
     def execute(self, sql: str, values: Values = (), /) -> Rows:
         """Run a statement."""
@@ -125,7 +125,7 @@ def transaction(
 ) -> Iterator[None]:
     """Hold the store, or one job, for writing; commit at the end, roll back on any exception."""
     try:
-        begin(connection, job_id, relaxed=relaxed)  # an interrupt may come right behind it
+        begin(connection, job_id, relaxed=relaxed)  # an interrupt may come right after it
         yield
         commit(connection)
     except BaseException:
@@ -153,9 +153,9 @@ def roll_back(connection: Connection) -> None:
 
 
 class StoreClock:
-    """A clock that goes as the store's does: leases and claims of all hosts are compared by one clock.
+    """A clock that agrees with the store's, so that all hosts compare leases and claims by one clock.
 
-    ``clock`` is this computer's; of one that follows another connection to the store, what that follows.
+    ``clock`` is this computer's, or one that follows another connection to the store.
     """
 
     def __init__(self, connection: Connection, clock: Clock) -> None:

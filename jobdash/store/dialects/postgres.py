@@ -62,7 +62,7 @@ _POLL = (
 )
 _NEVER = 2**63
 _AWAY_S = 2.0
-"""For so long after a connection was lost, it is not tried again."""
+"""Seconds after the loss of a connection in which none is tried."""
 _DEFAULTS: dict[str, Any] = {
     "application_name": "jobdash",
     "connect_timeout": 5,
@@ -192,14 +192,15 @@ class Connection:
         self._compared_at = time.monotonic()
 
     def set_clock_offset(self, ms: int) -> None:
-        """Take what another connection has found of the server's clock."""
+        """Set the offset of the server's clock that another connection has measured."""
         self._ahead_ms = ms
 
     @property
     def clock_offset_ms(self) -> int:
-        """By how much the server's clock is ahead of this computer's.
+        """How far the server's clock is ahead of this computer's, in milliseconds.
 
-        They are compared by each look; where none are made, by a transaction that begins, once a minute.
+        The clocks are compared by each poll; where there are none, by a transaction that begins, once a
+        minute.
         """
         return self._ahead_ms
 
@@ -278,7 +279,7 @@ class Connection:
         """
         beginning = self._beginning(job_id, relaxed=relaxed)
         compares = time.monotonic() - self._compared_at >= _CLOCKS_COMPARED_S
-        if compares:  # behind the lock, which may be waited for
+        if compares:  # after the lock, which may be waited for
             beginning.append(f"SELECT {_SERVER_MS}")
         try:
             cursor = self._run("; ".join(beginning))
@@ -345,8 +346,8 @@ class Connection:
     def data_version(self) -> int:
         """Return a number that changes when another connection has committed.
 
-        A statement that another connection has begun before a look may be committed after it. So after each
-        change the number changes with every look, until all have ended that were under way at the time.
+        A statement that another connection has begun before a poll may be committed after it. So after a
+        change the number changes with every poll, until all have ended that were under way at the time.
         """
         raw = self.raw
         with self._failures():

@@ -1,4 +1,4 @@
-"""What is done to a schema of PostgreSQL as a whole: making it, granting rights to it, facts about it."""
+"""Administration of a schema in PostgreSQL: make it, grant rights to it, read facts about it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def is_there(raw: psycopg.Connection[Any], location: PostgresLocation) -> bool:
 
 
 def server_facts(connection: postgres.Connection) -> ServerFacts:
-    """Look at a server over the connection of a reader."""
+    """Return facts about a server, over the connection of a reader."""
     began = time.time_ns()
     version, user, tls, server_ms, size, foreign = connection.execute(
         _FACTS.replace("%s", "?"), [connection.location.schema]

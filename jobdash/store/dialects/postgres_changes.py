@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 class Changes:
-    """What the polls of a store have found."""
+    """Counts the polls of a store that found a change, or one that may be committed later."""
 
     def __init__(self) -> None:
         self.version = 0
@@ -17,11 +17,12 @@ class Changes:
         """The id of a transaction; until all older ones have ended, one of them may commit a change."""
 
     def record_poll(self, pulse: int, snapshot: tuple[int, int], newest: Callable[[], int]) -> None:
-        """Take what a poll has found.
+        """Record the result of a poll.
 
-        That is the number of changes begun, the oldest transaction that is under way with the end of those
-        that have ended, and what returns an id that is newer than that of any transaction begun so far. (No
-        snapshot says which id is given next: those that have begun since the last that ended are beyond it.)
+        ``pulse`` is the number of changes begun; ``snapshot`` the oldest transaction under way, and the end
+        of those that have ended; ``newest`` returns an id that is newer than that of any transaction begun so
+        far. (No snapshot has the id that is given next: transactions begun since the last that ended are
+        beyond it.)
         """
         if pulse != self._pulse:
             self._pulse = pulse

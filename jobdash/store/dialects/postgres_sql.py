@@ -1,4 +1,4 @@
-"""The store's statements, which are written as SQLite reads them, as the driver of PostgreSQL does."""
+"""Translation of the store's statements, which are written for SQLite, for the driver of PostgreSQL."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ _RIGHTS = (
 def upgrading(location: PostgresLocation) -> Iterator[sqlalchemy.Connection]:
     """Hold a store against all other programs, in a transaction; raises StoreError.
 
-    Of several processes that upgrade one, each waits for those in front of it. The role has to own the
+    Of several processes that upgrade one, each waits for the earlier ones. The role has to own the
     tables; roles that may use the present tables may use those that the upgrade adds.
     """
     from sqlalchemy import NullPool, create_engine

@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # a plain list does without
     from jobdash.domain.attention import Attention, Review, UsualTimes
 
 _MOST = 2_000
-"""Jobs of each kind that are looked at: of unfinished ones those changed longest ago, of others those changed
-last."""
+"""The most jobs of each kind that are read: of unfinished ones those changed longest ago, of others those
+changed last."""
 _ENDED_MOST = 1_000
 
 _NOT_SENT_AGAIN = "superseded_by IS NULL"
@@ -47,7 +47,7 @@ _ENDED_BATCHES = (
 
 
 _KEPT_MS = 1_000
-"""How long what was found serves again, while nothing is written: a listing asks for it page by page."""
+"""Milliseconds for which a result is reused while nothing is written: a listing asks for it page by page."""
 
 
 class AttentionReads(ReadConnection):
@@ -69,7 +69,7 @@ class AttentionReads(ReadConnection):
         return self._found[1]
 
     def attention_version(self) -> tuple[object, int]:
-        """Return what changes when a job does, or is looked at; by time alone it stays."""
+        """Return a number that changes when a job does, or is reviewed; not with time alone."""
         stamp = self._connection.dialect.stamp
         ((jobs, reviewed),) = self._all(f"SELECT {stamp}, (SELECT max(at) FROM review)")
         return jobs, reviewed or 0

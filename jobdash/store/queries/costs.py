@@ -29,7 +29,7 @@ class CostReads(AttentionReads):
     """Queries for costs and their sums."""
 
     def stale_costs(self, behind: int, limit: int) -> list[JobRow]:
-        """Return jobs whose cost is to be computed, with ids behind one, by id."""
+        """Return jobs whose cost is to be computed, with ids above one, by id."""
         return self._rows(
             f"SELECT {COLUMNS} FROM job INDEXED BY job_cost_stale WHERE cost_stale IS NOT NULL AND id > ?"
             " ORDER BY id LIMIT ?",
@@ -37,7 +37,7 @@ class CostReads(AttentionReads):
         )
 
     def priced_jobs(self, scope: Scope, behind: int, limit: int) -> list[JobRow]:
-        """Return jobs of a scope whose tokens are known, with ids behind one, by id."""
+        """Return jobs of a scope whose tokens are known, with ids above one, by id."""
         where, values = self._billed(scope)
         return self._rows(
             f"SELECT {COLUMNS} FROM job WHERE {where} AND tokens IS NOT NULL AND id > ? ORDER BY id LIMIT ?",

@@ -47,7 +47,7 @@ class EventReads(ReadConnection):
     def events(
         self, job_id: int | None = None, limit: int = 200, before_id: int | None = None
     ) -> list[Event]:
-        """Return the log, newest first: of one job or of all, in front of an event already read."""
+        """Return the log, newest first: of one job or of all, before an event already read."""
         sql = (
             "SELECT id, at, actor, face, action, job_public_id, job_name, account, result, detail, bulk"
             " FROM event WHERE {} ORDER BY id DESC LIMIT ?"

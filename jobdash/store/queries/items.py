@@ -31,20 +31,20 @@ class ItemReads(ReadConnection):
     def items(
         self, job_id: int, outcome: ItemStatus | None = None, after: int = -1, limit: int = 100
     ) -> list[ItemRow]:
-        """Return the items (of one outcome) strictly behind a ``seq``, or from the start."""
+        """Return the items (of one outcome) strictly after a ``seq``, or from the start."""
         return self._items(job_id, outcome, "seq > ? ORDER BY seq", after, limit)
 
     def items_before(
         self, job_id: int, outcome: ItemStatus | None = None, before: int | None = None, limit: int = 100
     ) -> list[ItemRow]:
-        """Return the items just in front of a ``seq``, or the last ones, in the order of ``seq``."""
+        """Return the items just before a ``seq``, or the last ones, in the order of ``seq``."""
         place = 2**63 - 1 if before is None else before
         return self._items(job_id, outcome, "seq < ? ORDER BY seq DESC", place, limit)[::-1]
 
     def items_at(
         self, job_id: int, outcome: ItemStatus | None, offset: int, total: int, limit: int = 100
     ) -> list[ItemRow]:
-        """Return the items from a far place on: ``offset`` of ``total``.
+        """Return up to ``limit`` items from ``offset`` of ``total`` on, without reading those before.
 
         Of all items the place is the ``seq``; of one outcome it is counted on the index, from the nearer end.
         """
@@ -61,7 +61,7 @@ class ItemReads(ReadConnection):
         return [] if first is None else self.items(job_id, outcome, first - 1, limit)
 
     def item_position(self, job_id: int, outcome: ItemStatus | None, seq: int) -> int:
-        """Return how many items (of one outcome) are in front of a ``seq``; of one outcome it counts."""
+        """Return how many items (of one outcome) are before a ``seq``; of one outcome it counts."""
         if outcome is None:
             return seq
         sql = "SELECT count(*) FROM item INDEXED BY item_outcome WHERE job_id = ? AND outcome = ? AND seq < ?"

@@ -51,11 +51,11 @@ class PageReads(AttentionReads):
     """Queries for a table of jobs."""
 
     def page(self, scope: Scope, sort: Sort, after: SortKey | None = None, limit: int = 100) -> list[JobRow]:
-        """Return rows in drawn order, strictly behind ``after``, or from the start."""
+        """Return rows in drawn order, strictly after the key ``after``, or from the start."""
         return self._page(scope, sort, after, limit, backwards=False)
 
     def page_before(self, scope: Scope, sort: Sort, before: SortKey, limit: int = 100) -> list[JobRow]:
-        """Return the rows just in front of a key, in drawn order."""
+        """Return the rows just before a key, in drawn order."""
         return self._page(scope, sort, before, limit, backwards=True)[::-1]
 
     def page_from_end(self, scope: Scope, sort: Sort, limit: int = 100) -> list[JobRow]:
@@ -83,7 +83,7 @@ class PageReads(AttentionReads):
     def _page_of(
         self, walked: list[KeysetWalk], columns: str, behind: SortKey | None, limit: int
     ) -> list[tuple[Any, ...]]:
-        """Return up to ``limit`` rows behind a key of several walks; each has its key last."""
+        """Return up to ``limit`` rows after a key of several walks; each has its key last."""
         if self._connection.dialect.in_packets and len(walked) > 1:
             return self._all(*page_of_all(walked, columns, behind, limit))
         pages = (walk.page(columns, behind, limit, sorts_arms=self._sorts_arms) for walk in walked)
@@ -111,7 +111,7 @@ class PageReads(AttentionReads):
         return key_of(row, sort)
 
     def position(self, scope: Scope, sort: Sort, key: SortKey) -> int:
-        """Return how many rows are in front of a key; counts, so keep it off the UI thread."""
+        """Return how many rows are before a key; counts, so keep it off the UI thread."""
         return sum(self._value(*walk.count_in_front(key)) for walk in self._walks(scope, sort))
 
     def search(self, scope: Scope, sort: Sort, limit: int = 10_000) -> list[int]:

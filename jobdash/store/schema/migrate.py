@@ -71,12 +71,12 @@ def _run_migrations(connection: Connection, config: Config, now_ms: str) -> bool
 
 
 def run_file(connection: Connection, file: Path) -> None:
-    """Run a file of SQL, or its twin for PostgreSQL; for migrations."""
+    """Run a file of SQL, or the one beside it for PostgreSQL; for migrations."""
     if connection.dialect.name == "postgresql":
         from jobdash.store.dialects import postgres_upgrade
 
-        twin = file.with_suffix(".postgresql.sql")
-        postgres_upgrade.run_script(connection, twin.read_text(encoding="utf-8"))
+        on_server = file.with_suffix(".postgresql.sql")
+        postgres_upgrade.run_script(connection, on_server.read_text(encoding="utf-8"))
         return
     for statement in sqlite.statements(file.read_text(encoding="utf-8")):
         connection.exec_driver_sql(statement)

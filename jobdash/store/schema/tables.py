@@ -328,9 +328,9 @@ class PartRecord(Base, table=True):
     job_id: int = Field(primary_key=True, foreign_key="job.id", ondelete="CASCADE")
     number: int = Field(primary_key=True)
     first: int
-    """The ``seq`` of its first item; it ends in front of that of the next part."""
+    """The ``seq`` of its first item; it ends before that of the next part."""
     behind: int
-    """The ``seq`` behind its last item."""
+    """The ``seq`` after its last item."""
     fence: int = Field(default=0, sa_column_kwargs=server_default("0"))
     """Raised by each claim: the worker before it is refused from then on."""
     owner: str | None = None
@@ -351,7 +351,7 @@ class TallyRecord(Base, table=True):
 
 
 class ReviewRecord(Base, table=True):
-    """When a person last looked at a job that needed attention, or dismissed it."""
+    """When a person last reviewed a job that needed attention, or dismissed it."""
 
     __tablename__ = "review"
 

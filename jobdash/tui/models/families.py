@@ -38,7 +38,7 @@ class FamilyWindow:
         self._places: Sequence[int] = ()
         """Of each line, where its head stands among the loaded ones."""
         self._in_front = 0
-        """Lines of members in front of the loaded ones."""
+        """Lines of members before the loaded ones."""
 
     @property
     def scope(self) -> Scope:
@@ -235,7 +235,7 @@ class FamilyWindow:
     def load_around(self, anchor: JobRow | SortKey, place: int, above: int, below: int) -> int:
         """Load lines around a job (or where it stood), ``place`` being the caller's idea of its index.
 
-        Returns the index of the first line not in front of the anchor; of a member whose family is closed
+        Returns the index of the first line not before the anchor; of a member whose family is closed
         by now, that of its head.
         """
         self._follow()

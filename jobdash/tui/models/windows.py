@@ -101,7 +101,7 @@ class RowWindow:
     def load_around(self, anchor: JobRow | SortKey, place: int, above: int, below: int) -> int:
         """Load rows around a job (or where it stood), ``place`` being the caller's idea of its index.
 
-        Returns the index of the first row not in front of the anchor, exact wherever an end was reached.
+        Returns the index of the first row not before the anchor, exact wherever an end was reached.
         """
         if self._found is not None:
             return self._around_found(anchor, place, above, below)
@@ -133,7 +133,7 @@ class RowWindow:
     def refresh_rows(self) -> None:
         """Read the loaded rows again, each staying on its line; `moved` is how many keys have changed.
 
-        Rows that left the scope go, and the rows behind them close up.
+        Rows that left the scope go, and the rows after them move up.
         """
         fresh = self._browser.rows([row.id for row in self.rows])
         kept = [

@@ -222,7 +222,7 @@ def line(
 
 
 def _name_in_family(name: str, family: FamilyMark, width: int, more: str) -> str:
-    """Return a name behind its sign and in front of the number of members, which are never cut off."""
+    """Return a name between its sign and the number of members, which are never cut off."""
     if not family.sign:
         return f"    {name}"
     begin, end = f"{family.sign} ", f" ({family.size:,})"

@@ -23,7 +23,7 @@ _NAME = 32
 def log_lines(events: Sequence[Event], width: int, *, names: bool, more: str = "…") -> list[TextLine]:
     """Return events, newest first: when, who, what, which job, with which result.
 
-    With ``names`` the results begin in one column, behind names that are padded, or cut with ``more``.
+    With ``names`` the results begin in one column, after names that are padded, or cut with ``more``.
     """
     lines: list[TextLine] = []
     shown = [clean(event.job_name or "") if names else "" for event in events]
@@ -47,8 +47,7 @@ def _head(event: Event, *, wide: bool, more: str) -> str:
 
 
 def _result(event: Event) -> str:
-    """Return the result of an event, ``failed: no answer``; a detail that begins with the result stands
-    alone."""
+    """Return the result of an event, ``failed: no answer``; a detail that begins so itself stands alone."""
     result = label(event.result)
     if event.detail.startswith(result):
         return clean(event.detail, 400)

@@ -240,7 +240,7 @@ def _attempt_lines(attempt: Attempt, width: int, now: int, *, alone: bool) -> Se
 
 
 _WIDTH = 2_000
-"""Characters of a line; what stands behind them is cut."""
+"""Characters of a line; what follows is cut."""
 
 
 class ScriptTail:

@@ -145,10 +145,10 @@ _REGION = re.compile("[\U0001f1e6-\U0001f1ff]")
 
 
 def anchored(data: str) -> str:
-    """Return what is written to a terminal, with the place named behind every emoji of disputed width.
+    """Return what is written to a terminal, with a cursor position after every emoji of disputed width.
 
     A variation selector, joined emoji and flags are one, two or more cells, as the terminal has it. Each is
-    written over blanks of the width that was reckoned with, and what comes behind it begins where it should.
+    written over blanks of the width that was reckoned with, and what follows begins where it should.
     Where nothing has moved the cursor to a column, it is not known, and a text stays as it is.
     """
     if _DISPUTED.search(data) is None:

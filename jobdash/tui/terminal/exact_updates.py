@@ -3,7 +3,7 @@
 Textual 8.2 draws every visible widget for each partial update, and crops what it writes at the right end of a
 change only: an age at the end of a line is written with the whole line. It draws after a message to each
 changed widget, one from each to the screen, and a timer. And Rich writes every style in full and resets it
-behind each piece of text, though neighbours in a line mostly share their background. None of this can be
+after each piece of text, though neighbours in a line mostly share their background. None of this can be
 changed through a public interface, so `EXACT` switches it on only for the versions it was tested with; with
 every other version Textual draws by itself.
 """
@@ -38,7 +38,7 @@ EXACT = any((_SITE / f"textual-{version}.dist-info").is_dir() for version in TES
 FRAME_S = 1 / 60
 """Seconds between two updates that are drawn at once; what comes faster is left to Textual's own timer."""
 _Span = tuple[int, int]
-"""The first cell of a line and the one behind the last."""
+"""The first cell of a line and the one after the last."""
 
 
 class LinePiece(NamedTuple):
@@ -141,7 +141,7 @@ RESET = "\x1b[0m"
 
 
 class Pen:
-    """Writes each style as a change from the one in front of it."""
+    """Writes each style as a change from the previous one."""
 
     def __init__(self, color_system: ColorSystem) -> None:
         self._colors = color_system

@@ -55,7 +55,7 @@ class JobTable(VirtualList[LineStyle], PromptKeys, can_focus=True):
         """Called when another job, or another state of it, is under the cursor. Not a message: what depends
         on it is drawn in the same frame as the cursor."""
         self.on_home: Callable[[], None] = lambda: None
-        """Called in front of a move to the first job: a snapshot of an order wants to be sorted again."""
+        """Called before a move to the first job: a snapshot of an order is then sorted again."""
         self.on_move: Callable[[], None] = lambda: None
         """Called when the cursor was moved and everything that shows it is ready to be drawn."""
         self._reported: JobRow | None = None

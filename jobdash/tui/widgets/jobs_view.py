@@ -210,7 +210,7 @@ class JobsView(Vertical):
         self.draw_lines()
 
     def with_selection(self, act: Callable[[Selection], None]) -> None:
-        """Call with the jobs an action is for, when the filter in front of the key has found them."""
+        """Call with the jobs an action is for, once the filter typed before the key has found them."""
         if not self.settle_filter():
             return
         if self.model.marks:

@@ -143,7 +143,7 @@ class Flow(TextBlock):
         return self._dot.join(self._parts)
 
     def wrap(self, width: int) -> list[TextLine]:
-        """Return the parts, each line behind a blank."""
+        """Return the parts, each line after a blank."""
         room = max(1, width - 1)
         lines: list[str] = []
         line = ""

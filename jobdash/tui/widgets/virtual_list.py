@@ -181,7 +181,7 @@ class PromptKeys(Widget):
 
     Textual hands a key to the widget in focus and lets it bubble from there to the app, a message a level,
     before its binding is looked up: for a cursor that is a fifth of the time from the key to the screen.
-    No key overtakes another: one acts at once only when none in front of it is still under way.
+    No key overtakes another: one acts at once only when no earlier one is still under way.
     """
 
     app: Host

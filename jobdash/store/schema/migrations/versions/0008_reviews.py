@@ -1,4 +1,4 @@
-"""Reviews: what a person has looked at."""
+"""Reviews: which jobs a person has reviewed."""
 
 from pathlib import Path
 
