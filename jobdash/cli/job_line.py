@@ -74,6 +74,9 @@ COLUMNS = tuple(
     for field in _LISTED
 )
 
+WHY = TableColumn("WHY", gives=True)
+"""Why a job needs attention, in a list of those that do."""
+
 
 def line(row: JobRow, now: int) -> list[TableCell]:
     """Return a job's cells, one for each of `COLUMNS`."""

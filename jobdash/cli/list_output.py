@@ -6,6 +6,7 @@ What JSON does without is imported by the function that needs it.
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from jobdash.cli.clock import store_time
 from jobdash.cli.context import CliContext, no_account
@@ -15,6 +16,12 @@ from jobdash.cli.time_format import as_of_words, never_asked_words
 from jobdash.domain.provider_info import LOCAL
 from jobdash.errors import UsageError
 from jobdash.operations.job_lookup import SORT_ORDERS, Browser, JobListing, Scope, Sort
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobdash.cli.tables import TableCell
+    from jobdash.domain.job import JobRow
 
 
 def read_scope(expr: str, *, removed: bool) -> Scope:
@@ -59,12 +66,16 @@ def print_csv(listing: JobListing, browser: Browser) -> None:
 
 def print_table(listing: JobListing, browser: Browser) -> None:
     """Print a listing as a table; what it leaves out is printed on stderr."""
-    from jobdash.cli.job_line import COLUMNS, NONE_PASSES, line
+    from jobdash.cli.job_line import COLUMNS, NONE_PASSES, WHY, line
     from jobdash.cli.tables import table
 
     now = store_time()
-    rows = [line(row, now) for row in listing.rows(browser)]
-    if rows:
+    listed = list(listing.rows(browser))
+    rows = [line(row, now) for row in listed]
+    reasons = _reasons(listed, browser) if _asks_attention(listing.scope) else []
+    if any(reason.text for reason in reasons):
+        table((*COLUMNS, WHY), [[*cells, why] for cells, why in zip(rows, reasons, strict=True)])
+    elif rows:
         table(COLUMNS, rows)
     else:
         print_error(NONE_PASSES if listing.scope.filtered else "no jobs")
@@ -72,6 +83,18 @@ def print_table(listing: JobListing, browser: Browser) -> None:
         total = browser.count(listing.scope)
         if total > len(rows):
             print_error(f"{len(rows):,} of {total:,} jobs; --limit 0 shows all")
+
+
+def _asks_attention(scope: Scope) -> bool:
+    return scope.conditions is not None and scope.conditions.attention
+
+
+def _reasons(rows: Sequence[JobRow], browser: Browser) -> list[TableCell]:
+    """Return why each job needs attention, empty for none."""
+    from jobdash.cli.tables import TableCell
+
+    found = browser.needing_attention()
+    return [TableCell(found[row.id].words if row.id in found else "") for row in rows]
 
 
 def print_age(listing: JobListing, context: CliContext) -> None:

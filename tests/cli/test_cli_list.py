@@ -235,6 +235,10 @@ def test_what_needs_attention_is_a_filter_and_a_field(cli: Cli) -> None:
     assert [(job["name"], job["attention"]) for job in found] == [("broken", ["failed"])]
     (line,) = csv.DictReader(io.StringIO(cli("list", "-f", "attention:any", "--csv").out))
     assert line["attention"] == "failed"
+    heads, row = cli("list", "-f", "attention:yes").out.splitlines()
+    assert heads.endswith("  WHY")
+    assert "failed" in row[heads.index("WHY") :]
+    assert "WHY" not in cli("list", "-f", "attention:no").out + cli("list").out
     assert cli.json("list", "-f", "attention:no")["jobs"][0]["attention"] == []
     assert cli.json("list", "-f", "attention:stalled,pending-long")["total"] == 0
     assert re.search(r"^Attention +failed$", cli("show", cli.id_of(failed)).out, re.MULTILINE)
