@@ -11,6 +11,8 @@ from rich.cells import cell_len
 from rich.color import ColorType
 from shared.local_kit import ELSEWHERE, begin
 from shared.slices import rest_slow
+from textual.color import Color
+from textual.css.stylesheet import Stylesheet
 from textual.filter import LineFilter
 from tui_kit import MINUTE, Dash, account, change, dashboard, job, jobs, make_store, now_ms
 
@@ -218,6 +220,30 @@ async def test_every_screen_at_every_size_and_theme(path: Path, size: tuple[int,
         assert dash.app.theme == theme
         for text in await screens(dash):
             assert all(cell_len(line) <= size[0] for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("theme", "other"), [("jobdash-dark", "jobdash-light"), ("jobdash-light", "dracula")]
+)
+async def test_a_start_parses_the_style_sheet_once_in_its_theme_and_again_for_another(
+    path: Path, monkeypatch: pytest.MonkeyPatch, theme: str, other: str
+) -> None:
+    again: list[Stylesheet] = []
+    reparse = Stylesheet.reparse
+
+    def counted(sheet: Stylesheet) -> None:
+        again.append(sheet)
+        reparse(sheet)
+
+    monkeypatch.setattr(Stylesheet, "reparse", counted)
+    ui = UiSettings(theme=theme, ascii=False)
+    async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False, ui=ui) as dash:
+        assert not again
+        for name in (theme, other):
+            dash.app.theme = name
+            await dash.pilot.pause()
+            assert dash.app.main.styles.background == Color.parse(dash.app.get_css_variables()["background"])
+        assert len(again) == 1
 
 
 @pytest.mark.parametrize("theme", ["ansi-light", "ansi-dark"])
