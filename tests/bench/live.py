@@ -19,7 +19,6 @@ from tests.bench.terminal import Terminal
 
 ROUNDS = 7
 WATCHED_S = 12.0
-ROWS_A_SECOND = 1_000
 
 
 def idle(folder: Path) -> list[Finding]:

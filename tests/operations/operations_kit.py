@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -227,3 +228,20 @@ class World:
 
 def made_config(folder: Path, accounts: tuple[Account, ...]) -> Config:
     return Config(folder / "config.toml", exists=False, database=folder / "jobs.db", accounts=accounts)
+
+
+def openai_requests(path: Path, number: int) -> Path:
+    """Write a file of so many requests for OpenAI, all of one length."""
+    lines = [
+        {"custom_id": f"r{n}", "method": "POST", "url": "/v1/responses", "body": {"model": "gpt-x"}}
+        for n in range(number)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def anthropic_requests(path: Path) -> Path:
+    """Write a file of three requests for Anthropic."""
+    params = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
+    path.write_text("".join(json.dumps({"custom_id": f"r{n}", "params": params}) + "\n" for n in range(3)))
+    return path

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 from pathlib import Path
 
 import pytest
-from operations_kit import ALL_KEYS, World, made_accounts
+from operations_kit import ALL_KEYS, World, anthropic_requests, made_accounts
 
 from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.domain.attention import AttentionReason
@@ -26,10 +25,7 @@ BATCHES = "/v1/messages/batches"
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    params = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
-    path = tmp_path / "nightly eval.jsonl"
-    path.write_text("".join(json.dumps({"custom_id": f"r{n}", "params": params}) + "\n" for n in range(3)))
-    return path
+    return anthropic_requests(tmp_path / "nightly eval.jsonl")
 
 
 async def send(world: World, path: Path) -> JobRow:

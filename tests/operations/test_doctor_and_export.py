@@ -21,6 +21,11 @@ from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.refresh_errors import Refreshed, refresh_errors
 from jobdash.store.sample_loader import build_sample_store
 
+FAILURES = (
+    BatchFailure(9, "rate_limit_exceeded", "Slow down."),
+    BatchFailure(3, "invalid_image", "No image."),
+)
+
 
 async def refreshed(world: World, *remote_ids: str) -> list[Refreshed]:
     return await refresh_errors([world.row(word) for word in remote_ids], world.work, lambda _done: None)
@@ -42,11 +47,7 @@ async def test_the_errors_of_a_failed_job_are_asked_for_again(world: World) -> N
 
 async def test_what_failed_requests_of_a_completed_job_say_is_read_from_its_results(world: World) -> None:
     #
-    failures = (
-        BatchFailure(9, "rate_limit_exceeded", "Slow down."),
-        BatchFailure(3, "invalid_image", "No image."),
-    )
-    batch = world.add_finished(total=100, failures=failures)
+    batch = world.add_finished(total=100, failures=FAILURES)
     await world.sync()
 
     (done,) = await refreshed(world, batch)
@@ -56,11 +57,7 @@ async def test_what_failed_requests_of_a_completed_job_say_is_read_from_its_resu
 
 
 async def test_the_keys_of_failed_requests_are_kept_by_code_and_message(world: World) -> None:
-    failures = (
-        BatchFailure(9, "rate_limit_exceeded", "Slow down."),
-        BatchFailure(3, "invalid_image", "No image."),
-    )
-    batch = world.add_finished(total=100, failures=failures)
+    batch = world.add_finished(total=100, failures=FAILURES)
     await world.sync()
 
     (done,) = await refreshed(world, batch)

@@ -57,6 +57,16 @@ def made_due(world: World) -> None:
         other._make_due(connection, "openai")
 
 
+def waits_for(world: World, batch: str, ms: int) -> WaitProgress:
+    """A command that waits for the end of a batch, so long at most."""
+    return WaitProgress(
+        ids=(world.row(batch).id,),
+        ended=lambda row: row.terminal,
+        deadline=world.ms() + ms,
+        sleep=world.sleep,
+    )
+
+
 def claimed(world: World, ago_ms: int = 0) -> None:
     """Another process has claimed the poll; with a long time ago it has died over it."""
     now = world.ms() - ago_ms
@@ -280,12 +290,7 @@ async def test_whoever_waits_asks_at_the_pace_of_its_job_whatever_the_clock_says
     CLOCKS[clock](world)
     world.pass_time(20)
     began = world.ms()
-    waiting = WaitProgress(
-        ids=(world.row(batch).id,),
-        ended=lambda row: row.terminal,
-        deadline=began + 90_000,
-        sleep=world.sleep,
-    )
+    waiting = waits_for(world, batch, 90_000)
 
     result = await wait_until(waiting, world.syncs)
 
@@ -299,12 +304,7 @@ async def test_whoever_waits_leaves_the_account_to_whoever_is_polling_it(world: 
     world.pass_time(60)
     claimed(world)
     asked = world.calls("GET", "/v1/batches")
-    waiting = WaitProgress(
-        ids=(world.row(batch).id,),
-        ended=lambda row: row.terminal,
-        deadline=world.ms() + 60_000,
-        sleep=world.sleep,
-    )
+    waiting = waits_for(world, batch, 60_000)
 
     assert (await wait_until(waiting, world.syncs)).timed_out
 
@@ -328,12 +328,7 @@ async def test_an_account_that_is_due_all_the_time_is_given_a_rest(world: World)
     asked = world.calls("GET", "/v1/batches")
 
     world.while_waiting = lambda: made_due(world)
-    waiting = WaitProgress(
-        ids=(world.row(batch).id,),
-        ended=lambda row: row.terminal,
-        deadline=world.ms() + 20_000,
-        sleep=world.sleep,
-    )
+    waiting = waits_for(world, batch, 20_000)
     assert (await wait_until(waiting, world.syncs)).timed_out
     assert world.calls("GET", "/v1/batches") - asked <= 11
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from operations_kit import World, made_accounts
+from operations_kit import World, made_accounts, openai_requests
 from shared.other_program import refusing
 
 from jobdash.demo.emulator import EmptyJson, ErrorAnswer, Reset
@@ -24,13 +24,7 @@ from jobdash.store.writer import Writer
 
 @pytest.fixture
 def openai_file(tmp_path: Path) -> Path:
-    lines = [
-        {"custom_id": f"r{n}", "method": "POST", "url": "/v1/responses", "body": {"model": "gpt-x"}}
-        for n in range(3)
-    ]
-    path = tmp_path / "nightly eval.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return path
+    return openai_requests(tmp_path / "nightly eval.jsonl", 3)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from operations_kit import ALL_KEYS, HOUR, World, made_accounts
+from operations_kit import ALL_KEYS, HOUR, World, anthropic_requests, made_accounts
 
 from jobdash.demo.emulator import BatchPlan, ErrorAnswer, Reset, Switches, Timing
 from jobdash.domain.plan import Action, ActionResult
@@ -30,10 +30,7 @@ async def _accounts(world: World) -> None:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    params = {"model": "claude-x", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
-    path = tmp_path / "nightly eval.jsonl"
-    path.write_text("".join(json.dumps({"custom_id": f"r{n}", "params": params}) + "\n" for n in range(3)))
-    return path
+    return anthropic_requests(tmp_path / "nightly eval.jsonl")
 
 
 async def submitted(world: World, path: Path, **wishes: object) -> SubmitOutcome:

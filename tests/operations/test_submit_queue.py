@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from operations_kit import World
+from operations_kit import World, openai_requests
 
 from jobdash.demo.emulator import BatchPlan, ErrorAnswer, Reset, Timing
 from jobdash.domain.account import Account
@@ -33,13 +33,7 @@ CREATE = ("POST", "/v1/batches")
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     """Ten requests of the same length."""
-    lines = [
-        {"custom_id": f"r{n}", "method": "POST", "url": "/v1/responses", "body": {"model": "gpt-x"}}
-        for n in range(10)
-    ]
-    path = tmp_path / "nightly.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return path
+    return openai_requests(tmp_path / "nightly.jsonl", 10)
 
 
 def content(file: Path) -> bytes:

@@ -186,7 +186,6 @@ FILTERS = [
     "tag:x", "tag:x=1", "error:broken", "age>30m", "model:gpt,o3 failed>0", "removed:yes", "removed:no",
     "id:batch_1",
 ]  # fmt: skip
-FAST_FILTERS = ["status:running two", "tag:x=1", "removed:yes", "total<3 name:o"]
 
 
 def _varied(writer: Writer) -> None:

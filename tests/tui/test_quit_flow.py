@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tui_kit import account, dashboard, jobs
+from tui_kit import Dash, account, dashboard, jobs
 
 from jobdash.domain.plan import Action
 from jobdash.operations.planning import plan_jobs
@@ -59,14 +61,20 @@ async def test_the_demo_prints_nothing(path: Path) -> None:
         assert dash.app.last_words == ""
 
 
-async def test_a_bulk_run_is_asked_about(path: Path) -> None:
-    """C-5"""
+@asynccontextmanager
+async def asked_while_a_run_is_under_way(path: Path) -> AsyncIterator[tuple[Dash, ActionRun]]:
+    """A dashboard that was asked to quit while a bulk cancel runs, and asks back."""
     async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
-        rows = dash.table.visible_rows
-        run = ActionRun(plan_jobs(Action.CANCEL, rows, dash.app.context.situation()))
+        run = ActionRun(plan_jobs(Action.CANCEL, dash.table.visible_rows, dash.app.context.situation()))
         dash.app.runs.all.append(run)
         await dash.press("q")
         await dash.until_dialog()
+        yield dash, run
+
+
+async def test_a_bulk_run_is_asked_about(path: Path) -> None:
+    """C-5"""
+    async with asked_while_a_run_is_under_way(path) as (dash, run):
         assert "0 of 2 cancels sent." in dash.screen
         await dash.press("escape")
         await dash.until_table()
@@ -81,12 +89,7 @@ async def test_a_bulk_run_is_asked_about(path: Path) -> None:
 
 
 async def test_q_again_leaves_at_once(path: Path) -> None:
-    async with dashboard(path, [OPENAI], rows=jobs("pending", "pending"), working=False) as dash:
-        rows = dash.table.visible_rows
-        run = ActionRun(plan_jobs(Action.CANCEL, rows, dash.app.context.situation()))
-        dash.app.runs.all.append(run)
-        await dash.press("q")
-        await dash.until_dialog()
+    async with asked_while_a_run_is_under_way(path) as (dash, _):
         began = time.monotonic()
         await dash.send("q")
         await dash.until_exit()

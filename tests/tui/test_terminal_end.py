@@ -219,24 +219,16 @@ def test_signals_in_the_middle_of_drawing_do_not_hold_it_up(shown: Terminal) -> 
 
 
 @pytest.mark.slow
-def test_a_terminal_that_is_gone_ends_it(tmp_path: Path) -> None:
-    arguments, env = with_store(tmp_path)
-    with terminal(arguments, env) as running:
-        running.shows("STATUS", "completed")
-        os.close(running.master)
-        running.master = os.open(os.devnull, os.O_RDONLY)
-        running.process.send_signal(signal.SIGHUP)
-        assert running.process.wait(8.0) == 128 + signal.SIGHUP
-
-
-@pytest.mark.slow
-def test_a_terminal_that_is_gone_ends_it_without_a_signal_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("signalled", [True, False])
+def test_a_terminal_that_is_gone_ends_it(tmp_path: Path, *, signalled: bool) -> None:
     # Of a terminal that controls no process, its end is not signalled: the dashboard read its end for ever.
     arguments, env = with_store(tmp_path)
     with terminal(arguments, env) as running:
         running.shows("STATUS", "completed")
         os.close(running.master)
         running.master = os.open(os.devnull, os.O_RDONLY)
+        if signalled:
+            running.process.send_signal(signal.SIGHUP)
         assert running.process.wait(8.0) == 128 + signal.SIGHUP
 
 

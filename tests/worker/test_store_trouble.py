@@ -22,6 +22,11 @@ from jobdash.worker import job_run as runs
 from jobdash.worker import process, recorder, store_connection
 
 
+def other_program(path: Path) -> closing[sqlite3.Connection]:
+    """Connect as another program does, which may hold the store for writing."""
+    return closing(sqlite3.connect(path, isolation_level=None))
+
+
 def did_all(name: str, count: int = 5) -> list[int]:
     did = []
     with track(range(count), name, key=str) as job:
@@ -154,7 +159,7 @@ def test_what_a_busy_store_did_not_take_goes_with_the_next(
 ) -> None:
     monkeypatch.setattr(runs, "PATIENCE_MS", 10)
     with (
-        closing(sqlite3.connect(path, isolation_level=None)) as other,
+        other_program(path) as other,
         track(range(6), "busy", key=str) as job,
     ):
         for item in job:
@@ -175,7 +180,7 @@ def test_a_store_that_stays_busy_is_reported_once_and_the_last_flush_gives_up(
 ) -> None:
     monkeypatch.setattr(runs, "PATIENCE_MS", 10)
     monkeypatch.setattr(recorder, "BUSY_TIMEOUT_MS", 10)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with other_program(path) as other:
         with track(range(6), "busy", key=str) as job:
             monkeypatch.setattr(store_connection, "LAST_WAIT_S", 0.05)
             other.execute("BEGIN IMMEDIATE")
@@ -304,7 +309,7 @@ def test_items_do_not_wait_while_the_store_is_in_trouble(
 ) -> None:
     waited: list[float] = []
     with (
-        closing(sqlite3.connect(path, isolation_level=None)) as other,
+        other_program(path) as other,
         track(range(200), "in trouble", key=str) as job,
     ):
         for item in job:
@@ -327,7 +332,7 @@ def test_a_store_that_is_only_busy_is_never_given_up(
     monkeypatch.setattr(runs, "PATIENCE_MS", 1)
     monkeypatch.setattr(store_connection, "MOST_KEPT", 20)
     with (
-        closing(sqlite3.connect(path, isolation_level=None)) as other,
+        other_program(path) as other,
         track(range(100), "very busy", key=str) as job,
     ):
         other.execute("BEGIN IMMEDIATE")
