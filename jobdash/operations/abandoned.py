@@ -12,10 +12,10 @@ from jobdash.store.location import StoreLocation
 from jobdash.store.records import IntentKind
 from jobdash.store.writer import Writer
 
-__all__ = ["NOT_CONFIRMED", "asked", "give_up_removals"]
+__all__ = ["NOT_CONFIRMED", "give_up_removals", "polled_accounts"]
 
 
-def asked(config: Config) -> frozenset[str]:
+def polled_accounts(config: Config) -> frozenset[str]:
     """Return the names of the accounts that syncs ask, here or where another person has their keys."""
     own = {account.name for account in config.accounts if account.api_key is not None}
     return frozenset(own | {other.name for other in config.others if other.is_alive})
@@ -37,4 +37,4 @@ def give_up_removals(
     if not any(intent.deadline < now for intent in browser.open_intents(kind=IntentKind.REMOVE)):
         return []
     with Writer(location, clock, current_actor(face)) as writer:
-        return writer.give_up_removals(asked(config))
+        return writer.give_up_removals(polled_accounts(config))

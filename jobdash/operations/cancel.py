@@ -128,7 +128,7 @@ async def ask_cancel(
         nonlocal intent, asked_at
         asked_at = work.clock()  # now it is sent: any answer before is older
         deadline = asked_at + DEADLINE_MS
-        if intent is not None and await renewed(intent, deadline, work):
+        if intent is not None and await renew_intent(intent, deadline, work):
             return
         begun = await work.store.write(
             Writer.begin_cancel,
@@ -162,7 +162,7 @@ async def ask_cancel(
     return await _answered(intent, answer, asked_at, work)
 
 
-async def renewed(intent: Intent, deadline: int, work: OperationContext) -> bool:
+async def renew_intent(intent: Intent, deadline: int, work: OperationContext) -> bool:
     """Extend an intent's deadline before its request is sent again; False when another process closed it."""
     return await work.store.write(Writer.renew_intent, intent.id, deadline)
 

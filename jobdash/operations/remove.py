@@ -28,7 +28,7 @@ from jobdash.operations.cancel import (
     ask_cancel,
     end_queued,
     error_text,
-    renewed,
+    renew_intent,
 )
 from jobdash.operations.context import OperationContext
 from jobdash.operations.force_fail import cancel_at_provider
@@ -353,7 +353,7 @@ class _CleanUp:
         async def before() -> None:
             nonlocal intent
             deadline = self.work.clock() + DEADLINE_MS
-            if intent is None or not await renewed(intent, deadline, self.work):
+            if intent is None or not await renew_intent(intent, deadline, self.work):
                 intent = await self._begin(what, request, deadline)
 
         wrong: _FilesKept | None = None

@@ -27,7 +27,7 @@ from jobdash.errors import (
     Unavailable,
 )
 from jobdash.operations.account_session import CreateBatch, FileReady, ListPage, UploadFile
-from jobdash.operations.cancel import error_text, renewed
+from jobdash.operations.cancel import error_text, renew_intent
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.input_copies import drop_input_copy, keep_input_copy
 from jobdash.operations.providers import profile_name
@@ -354,7 +354,7 @@ class _DirectSubmit(SubmitRun):
     async def _begin(self) -> None:
         deadline = self._work.clock() + DEADLINE_MS
         if self._intent is not None:
-            if not await renewed(self._intent, deadline, self._work):
+            if not await renew_intent(self._intent, deadline, self._work):
                 raise SubmitAbandoned(GIVEN_UP)
             return
         new = new_job(self._wanted, self._caller.origin, self._submission.key)

@@ -10,8 +10,7 @@ from jobdash.config.settings import Config
 from jobdash.domain.account import Account
 from jobdash.domain.plan import ActionOutcome, ActionResult
 from jobdash.errors import AuthRejected, ConfigError, KeyDiffers, ProviderError, StoreError
-from jobdash.operations.abandoned import NOT_CONFIRMED
-from jobdash.operations.abandoned import asked as askable
+from jobdash.operations.abandoned import NOT_CONFIRMED, polled_accounts
 from jobdash.operations.account_clients import AccountClients, duplicate_accounts
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
@@ -60,7 +59,7 @@ class AccountSyncs:
 
     async def _give_up_removals(self, reports: list[SyncReport]) -> None:
         """End removals whose time is over, also of accounts not polled any more; they are in the reports."""
-        names = askable(self.config)
+        names = polled_accounts(self.config)
         for row in await self.work.store.write(Writer.give_up_removals, names):
             report = next((each for each in reports if each.account == row.account), reports[0])
             report.removals.append(ActionOutcome(row, ActionResult.FAILED, NOT_CONFIRMED, row.status))

@@ -11,7 +11,7 @@ from jobdash.config.settings import Config
 from jobdash.domain.job import JobRow
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
-from jobdash.operations.abandoned import asked
+from jobdash.operations.abandoned import polled_accounts
 from jobdash.operations.account_worker import AccountWorker, close_abandoned
 from jobdash.operations.backends.base import FetchedResults
 from jobdash.operations.ended_jobs import ALL, EndedJobs
@@ -45,7 +45,7 @@ class Watch:
         """Watch until the token is set. Raises `StoreError` when the store was deleted or replaced."""
         workers = {account.name: self._worker(account.name) for account in self.config.accounts}
         tasks = [asyncio.ensure_future(worker.serve(self.store, workers)) for worker in workers.values()]
-        names = asked(self.config)
+        names = polled_accounts(self.config)
         abandoned = asyncio.ensure_future(
             close_abandoned(self.store, names, lambda row, why: self.on_trouble(row.account, why))
         )

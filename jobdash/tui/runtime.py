@@ -100,7 +100,7 @@ class Runtime:
         self._start_accounts()
 
     def _start_accounts(self) -> None:
-        from jobdash.operations.abandoned import asked
+        from jobdash.operations.abandoned import polled_accounts
         from jobdash.operations.account_worker import AccountWorker, close_abandoned
         from jobdash.operations.rate_limiter import CancelToken
 
@@ -123,7 +123,7 @@ class Runtime:
         self._store.start(
             close_abandoned(
                 self._store,
-                asked(context.config),
+                polled_accounts(context.config),
                 lambda row, why: self._notice(row.account, f"{row.name}: {why}"),
             )
         )
