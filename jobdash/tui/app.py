@@ -88,17 +88,6 @@ class JobdashApp(Host):
         if context.config.keys:
             self.set_keymap(dict(context.config.keys))
 
-    def refresh_css(self, animate: bool = True) -> None:
-        """Apply the theme; before there is a screen, to the style sheet that is about to be parsed.
-
-        Textual would parse all of it here and once more for the first screen, a twentieth of a start.
-        """
-        if self.screen_stack:
-            super().refresh_css(animate)
-        else:
-            self.stylesheet.set_variables(self.get_css_variables())
-            self.stylesheet.update(self, animate=animate)
-
     # Imported when the first dialog opens.
 
     @cached_property

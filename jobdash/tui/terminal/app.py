@@ -66,6 +66,17 @@ class TerminalApp(App[None]):
         self.display_errors: list[str] = []
         """Reported errors of drawing, as sentences."""
 
+    def refresh_css(self, animate: bool = True) -> None:
+        """Apply the theme; before there is a screen, to the style sheet that is about to be parsed.
+
+        Textual would parse all of it here and once more for the first screen, a twentieth of a start.
+        """
+        if self.screen_stack:
+            super().refresh_css(animate)
+        else:
+            self.stylesheet.set_variables(self.get_css_variables())
+            self.stylesheet.update(self, animate=animate)
+
     def leave_running_to_signals(self) -> None:
         """Let the signal handlers end the app from now on."""
         self.on_running(asyncio.get_running_loop(), lambda code: self.exit(return_code=code))
