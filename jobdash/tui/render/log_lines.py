@@ -23,14 +23,18 @@ _NAME = 32
 def log_lines(events: Sequence[Event], width: int, *, names: bool, more: str = "…") -> list[TextLine]:
     """Return events, newest first: when, who, what, which job, with which result.
 
-    With ``names`` the results begin in one column, after names that are padded, or cut with ``more``.
+    With ``names`` the results begin in one column, after people and names that are padded, or cut with
+    ``more``.
     """
     lines: list[TextLine] = []
     shown = [clean(event.job_name or "") if names else "" for event in events]
     longest = min(_NAME, max(map(cell_len, shown), default=0))
-    for event, name in zip(events, shown, strict=True):
+    people = [clean(f"{event.actor} ({event.face})") for event in events]
+    person = min(28 if width >= _WIDE else 18, max(map(cell_len, people), default=0))
+    for event, who, name in zip(events, people, shown, strict=True):
         tone = {"failed": "error", "done": "text"}.get(event.result, "muted")
-        head = _head(event, wide=width >= _WIDE, more=more)
+        when = local_time(event.at)
+        head = f"{when if width >= _WIDE else when[5:16]}  {fit(who, person, more)}  "
         room = max(20, width - cell_len(head) - _ACTION - 2)
         known_as = f"{fit(name, min(longest, room * 2 // 5), more)}  " if longest else ""
         first: TextLine = ((head, "muted"), (f"{event.action:<{_ACTION}} ", "strong"), (known_as, tone))
@@ -38,12 +42,6 @@ def log_lines(events: Sequence[Event], width: int, *, names: bool, more: str = "
         for place, part in enumerate(wrapped(_result(event), room, room - cell_len(known_as))):
             lines.append((*(below if place else first), (part, tone)))
     return lines or [(("No action yet", "muted"),)]
-
-
-def _head(event: Event, *, wide: bool, more: str) -> str:
-    """Return when it was, and who did it, always as wide."""
-    when, who = local_time(event.at), clean(f"{event.actor} ({event.face})")
-    return f"{when}  {fit(who, 28, more)}  " if wide else f"{when[5:16]}  {fit(who, 18, more)}  "
 
 
 def _result(event: Event) -> str:

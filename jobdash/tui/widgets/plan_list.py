@@ -19,6 +19,8 @@ from jobdash.tui.render.symbols import Symbols
 from jobdash.tui.render.text import fit
 from jobdash.tui.widgets.virtual_list import VirtualList
 
+_WORDS_CELLS = 28
+"""Cells that names leave for what is said of a job: ``validating  nothing done yet``."""
 _NAMES_MEASURED = 500
 _STATUS_CELLS = 10
 
@@ -126,8 +128,9 @@ class PlanList(VirtualList[PlanEntry], can_focus=False):
         if entry.job is None:
             return self.strip([(f" {entry.words}", entry.tone)]).adjust_cell_length(width, self.blank())
         account = min(12, max(6, width // 8))
-        name = max(12, min(40, self._longest_name, (width - account - 6) // 2))
-        rest = max(0, self.text_width - name - account - 7)
+        room = self.text_width - account - 7
+        name = max(12, min(40, self._longest_name, room - _WORDS_CELLS))
+        rest = max(0, room - name)
         pieces = [
             (f" {entry.glyph} ", entry.tone),
             (fit(clean(entry.job.name), name, more), "text"),
