@@ -71,6 +71,8 @@ class MainScreen(ActionScreen):
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
+        # While it is empty: to change it later has the styles of all that is in it computed again.
+        self._fit_height(self.app.size)
         yield from (self._accounts, self._banner, self.view, self.current_job.rule, *self.current_job.lines)
 
     def on_mount(self) -> None:
@@ -110,10 +112,13 @@ class MainScreen(ActionScreen):
     def fit(self, size: Size) -> None:
         """Draw for a size of the terminal; where there is room, the lines at the top stand apart."""
         self._width = size.width
-        self.set_class(size.height >= TALL, "-tall")
+        self._fit_height(size)
         self.view.fit(size.width)
         self.current_job.fit(size.width)
         self.draw()
+
+    def _fit_height(self, size: Size) -> None:
+        self.set_class(size.height >= TALL, "-tall")
 
     # ── live ───────────────────────────────────────────────────────────────────────────────────────────────
 
