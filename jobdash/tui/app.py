@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -368,7 +367,7 @@ def _without_own(summary: SyncSummary, screen: Screen[object]) -> SyncSummary:
     if not isinstance(run, ActionRun):
         return summary
     own = {decision.job.id for decision in run.plan.acting}
-    return replace(summary, finished=tuple(row for row in summary.finished if row.id not in own))
+    return summary._replace(finished=tuple(row for row in summary.finished if row.id not in own))
 
 
 def _longest_toast(size: Size) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 from textual.message import Message
 
@@ -14,15 +14,14 @@ from jobdash.domain.status import LATE_CANCEL, Status
 from jobdash.domain.text import clean
 
 
-@dataclass(frozen=True, slots=True)
-class SyncSummary:
+class SyncSummary(NamedTuple):
     """What one sync of an account found that is worth a toast."""
 
     account: str
     finished: tuple[JobRow, ...] = ()
     lost_race: tuple[JobRow, ...] = ()
-    notices: tuple[str, ...] = field(default=())
-    fetched: tuple[str, ...] = field(default=())
+    notices: tuple[str, ...] = ()
+    fetched: tuple[str, ...] = ()
     """Sentences about results that were fetched without being asked for."""
 
 
@@ -76,8 +75,7 @@ AT_ONCE = 3
 Severity = Literal["information", "warning", "error"]
 
 
-@dataclass(frozen=True, slots=True)
-class Toast:
+class Toast(NamedTuple):
     """A short-lived message."""
 
     text: str
