@@ -1,4 +1,4 @@
-"""The time that a command goes by: that of the store, once it is open."""
+"""The clock of a command: that of the store, once it is open."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _clocks: list[Clock] = [system_clock]
 
 
 def follow(clock: Clock) -> None:
-    """Go by the clock of the store of this command, which may be another computer's."""
+    """Use the clock of this command's store, which may be another computer's."""
     _clocks[:] = [clock]
 
 

@@ -1,4 +1,4 @@
-"""How a command is declared: its options, those that several share, its examples."""
+"""The declaration of commands: their options, those that several share, their examples."""
 
 from __future__ import annotations
 

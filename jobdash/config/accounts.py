@@ -75,8 +75,10 @@ def check_types(values: Mapping[str, object]) -> None:
 
 
 def chosen_profile(info: ProviderInfo, name: str | None, base_url: str | None) -> Profile:
-    """Return the profile of an account; ValueError for a name that is none of its provider's, and for one of
-    a server that everybody has an own one of, without its address.
+    """Return the profile of an account.
+
+    ValueError for a name that is none of its provider's, and for one of a server that everybody has an own
+    one of, without its address.
     """
     if name is not None and not info.has_profile(name):
         raise ValueError(_no_such_profile(info, name))

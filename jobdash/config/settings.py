@@ -124,8 +124,9 @@ class Config:
 
     @property
     def configured(self) -> frozenset[str]:
-        """The names of the accounts whose jobs stay theirs: all, also those that cannot be used, and those of
-        other people that are polled.
+        """The names of the accounts whose jobs stay theirs.
+
+        These are all, also those that cannot be used, and those of other people that are polled.
         """
         own = {each.name for each in self.accounts} | {each.name for each in self.unusable}
         return frozenset(own | {each.name for each in self.others if each.is_alive})

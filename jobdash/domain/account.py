@@ -10,7 +10,7 @@ from jobdash.domain.text import HIDDEN, clean, redact, register_secret
 from jobdash.domain.time import DAY
 
 ENV_PREFIX = "env:"
-"""In front of the environment variable that a header's value comes from."""
+"""The prefix of the environment variable that a header's value comes from."""
 KEY_LIKE_NAME = r"(?i)key|token|secret|passw|authori[sz]ation|cookie|credential|signature|^sig$|^code$"
 """The pattern of names of parameters and headers whose values are keys."""
 

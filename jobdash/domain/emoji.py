@@ -7,7 +7,7 @@ from functools import cache
 from unicodedata import category, east_asian_width
 
 EMOJI_STYLE = "\ufe0f"
-"""Variation selector 16: the character in front of it is drawn as an emoji."""
+"""Variation selector 16: the character before it is drawn as an emoji."""
 JOINER = "\u200d"
 """Zero width joiner: the emoji on its sides are drawn as one."""
 _KEYCAP = "\u20e3"
@@ -16,7 +16,7 @@ _TONES = range(0x1F3FB, 0x1F400)
 _REGIONS = range(0x1F1E6, 0x1F200)
 _CONNECTING = re.compile(f"[{EMOJI_STYLE}{JOINER}]")
 _LONGEST = 40
-"""Characters of one emoji that are looked at when a text is cut."""
+"""Characters of one emoji that are examined when a text is cut."""
 _NARROW = (
     "A9 AE 203C 2049 2122 2139 2194-2199 21A9-21AA 2328 23CF 23ED-23EF 23F1-23F2 23F8-23FA 24C2 25AA-25AB "
     "25B6 25C0 25FB-25FC 2600-2604 260E 2611 2618 261D 2620 2622-2623 2626 262A 262E-262F 2638-263A 2640 "

@@ -63,8 +63,9 @@ def _count(error: Mapping[str, object]) -> int:
 
 
 def truncated(job: JobDetails, failed: FailedRequests) -> bool:
-    """Whether not every failed request of a batch is known: more failed than are kept here, or none was asked
-    for yet.
+    """Whether not every failed request of a batch is known.
+
+    More failed than are kept here, or none was asked for yet.
     """
     return failed.kept < (job.row.failed or 0) or any(error.get("incomplete") for error in job.errors)
 

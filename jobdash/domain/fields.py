@@ -355,13 +355,13 @@ Faces that have another order name what comes first; the rest follows in the ord
 
 
 def in_order(fields: Iterable[JobField], first: Sequence[str]) -> tuple[JobField, ...]:
-    """Return fields with those named ``first`` in front, in that order; the rest stays as it is."""
+    """Return fields with those named ``first`` at the beginning, in that order; the rest stays as it is."""
     places = {name: place for place, name in enumerate(first)}
     return tuple(sorted(fields, key=lambda field: places.get(field.name, len(places))))
 
 
 def fields_of(face: Face, first: Sequence[str] = ()) -> tuple[JobField, ...]:
-    """Return the fields that a face shows, those named ``first`` in front."""
+    """Return the fields that a face shows, those named ``first`` at the beginning."""
     return in_order((field for field in JOB_FIELDS if field.faces & face), first)
 
 

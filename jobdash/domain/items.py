@@ -80,7 +80,7 @@ class ItemErrors(NamedTuple):
 
     groups: tuple[ItemErrorGroup, ...]
     examined: int
-    """How many failed items were looked at."""
+    """How many failed items were read."""
     complete: bool
     """Whether these were all of them."""
 

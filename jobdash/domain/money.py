@@ -5,7 +5,7 @@ from __future__ import annotations
 MICROS = 1_000_000
 """Millionths of a dollar in a dollar."""
 AT_MOST = "≤"
-"""In front of an amount that is an upper bound."""
+"""The sign before an amount that is an upper bound."""
 _CENT = MICROS // 100
 _FINEST = 6
 """Decimal places of the smallest amount."""

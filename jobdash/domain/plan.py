@@ -44,7 +44,7 @@ class DecisionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """How an action is meant; the defaults are those of the plain key or command."""
+    """The options of an action; the defaults are those of the plain key or command."""
 
     cancel_first: bool = False
     """Remove: cancel unfinished jobs and remove them when the provider confirms."""

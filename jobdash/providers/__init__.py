@@ -1,1 +1,1 @@
-"""Adapters: what each provider is asked, and how its answers are read."""
+"""Adapters: the requests to each provider, and the reading of its answers."""

@@ -36,7 +36,7 @@ class Submission:
 
     path: Path
     key: str
-    """Our own word for this submit, found again in metadata or display name after a crash."""
+    """jobdash's key of this submit, found again in metadata or display name after a crash."""
     name: str
     model: str | None
     endpoint: str | None
@@ -64,7 +64,7 @@ class ResultLine(NamedTuple):
 
     @property
     def outcome(self) -> ResultOutcome:
-        """What the request came to."""
+        """The outcome of the request."""
         if self.error is not None:
             return ResultOutcome.ERROR
         return ResultOutcome.CUT_OFF if self.cut_off else ResultOutcome.OK

@@ -131,8 +131,9 @@ async def a_key_is_wanted(target: Target) -> None:
 
 
 async def a_created_batch_is_found(target: Target) -> None:
-    """A batch is unfinished when created, and is listed and read: with our key and its name, or by its
-    number of requests, which then has to be known.
+    """A batch is unfinished when created, and is listed and read.
+
+    It has our key and its name, or else its number of requests, which then has to be known.
     """
     carries = target.info.capabilities.carries_key
     async with target.open() as adapter:

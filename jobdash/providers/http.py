@@ -1,4 +1,4 @@
-"""The HTTP client of every adapter: deadlines, keys that stay at home, answers read raw.
+"""The HTTP client of every adapter: deadlines, keys that are sent to their own server alone, raw answers.
 
 An adapter's SDK, where it has one, builds the requests; what it makes of the answers is not used, because
 SDKs drop fields we show and stumble over values the APIs do send. So an answer is kept as it came, and a
@@ -219,10 +219,10 @@ class HttpClient:
         raise refusal(response.status_code, response.headers, content, now=now)
 
     def _check_redirect(self, response: httpx2.Response) -> None:
-        """Raise for a redirect that must not be followed: HTTPX would make a GET of an action, which asks
-        for nothing and is answered with a 200.
+        """Raise for a redirect that must not be followed.
 
-        Only a 307 or 308 means that the action was not carried out; a 303 mostly follows one that was.
+        HTTPX would make a GET of an action, which asks for nothing and is answered with a 200. Only a 307 or
+        308 means that the action was not carried out; a 303 mostly follows one that was.
         """
         request, status = response.request, response.status_code
         target = _target(response)
@@ -239,7 +239,7 @@ class HttpClient:
             raise _redirected(f"{_place(url)}, which is not given the key", status)
 
     def _no_answer(self, error: Exception) -> ProviderError | None:
-        """Translate a failure of the network or the clock; None for any other."""
+        """Return the `ProviderError` for a failure of the network or the deadline; None for any other."""
         cause = _cause(error)
         detail = self._detail(cause)
         match cause:
@@ -263,7 +263,7 @@ class HttpClient:
                 return None
 
     def _unanswered(self, error: Exception) -> ProviderError:
-        """Translate what went wrong before any answer, and not by the network's doing."""
+        """Return the `ProviderError` for a failure before any answer that is not the network's."""
         cause = _cause(error)
         if isinstance(cause, _OBJECTIONS):
             return InvalidRequest(f"not sent: {redact(str(cause))}", detail=self._detail(cause))

@@ -166,8 +166,9 @@ class DirectAdapter(HttpAdapter):
 
 
 class InlineRequests:
-    """The body of a creation: an object that ends with the lines of a file as its ``requests``. It is made
-    piece by piece as it is sent, and again if need be.
+    """The body of a creation: an object that ends with the lines of a file as its ``requests``.
+
+    It is made piece by piece as it is sent, and again if need be.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ class FileCheck:
 
 @dataclass(frozen=True, slots=True)
 class SubmitWishes:
-    """What a person wants beside the file."""
+    """What a person has chosen besides the file."""
 
     model: str | None = None
     endpoint: str | None = None
@@ -141,7 +141,7 @@ class InputRules(ABC):
         )
 
     def _check_lines(self) -> None:
-        """Look at every line; raise what is wrong with the first of the wrong ones."""
+        """Check every line; raise what is wrong with the first of the wrong ones."""
         faults: list[str] = []
         error = UsageError
         for line in self._lines():
@@ -290,7 +290,7 @@ class InputRules(ABC):
             self.refuse(f'"{key_field}" {key[:100]!r} was used in line {first:,} already')
 
     def _made_for(self, request: Mapping[str, object]) -> str:
-        """Return for whom a line is that has the very fields of another provider; empty for any other."""
+        """Return for which other provider a line is, by its fields; empty where it is for none of them."""
         if request.keys() == self._own_fields:
             return ""
         titles = _titles()

@@ -210,8 +210,10 @@ def unwrapped_object(value: object, *wrappers: str) -> Mapping[str, object]:
 
 
 def time_ms(value: object) -> int | None:
-    """Return a time as milliseconds UTC: a Unix time, also as a text, one as RFC 3339 writes it, or an object
-    with one of these (a protobuf's ``seconds``, a Go server's ``Time``).
+    """Return a time as milliseconds UTC.
+
+    It may be a Unix time, also as a text, one as RFC 3339 writes it, or an object with one of these (a
+    protobuf's ``seconds``, a Go server's ``Time``).
     """
     if isinstance(value, dict):
         inner = [value.get(name) for name in ("seconds", "Time", "time")]

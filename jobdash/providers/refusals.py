@@ -144,7 +144,9 @@ def _is_wrong_key(body: _ErrorBody) -> bool:
 
 
 def _read(content: bytes) -> _ErrorBody:
-    """Read OpenAI's ``{"error": {message, type, code}}``, Google's ``{"error": {message, status, details}}``,
+    """Read the error in a body.
+
+    That is OpenAI's ``{"error": {message, type, code}}``, Google's ``{"error": {message, status, details}}``,
     the same in a list of one, FastAPI's ``{"detail": …}``, or whatever text there is.
     """
     try:
@@ -176,8 +178,9 @@ def _visible_text(page: str) -> str:
 
 
 def _wait(headers: Mapping[str, str], body: _ErrorBody, now: float) -> float | None:
-    """The seconds to wait, from the header (OpenAI's and Azure's own is finer), else from Google's
-    ``RetryInfo`` ("20s").
+    """Return the seconds to wait: from the header, else from Google's ``RetryInfo`` ("20s").
+
+    OpenAI's and Azure's own header is finer.
     """
     milliseconds = headers.get("retry-after-ms", "").strip()
     if (wait := _sensible(milliseconds, 1000)) is not None:

@@ -29,7 +29,7 @@ def token_text(row: JobRow) -> str:
 def so_far(rows: Iterable[JobRow]) -> str:
     """Return what jobs cost so far: ``about $1.20``; empty where no cost is known.
 
-    Behind it stands how many jobs there are that have finished requests, and whose cost is not known.
+    It ends with the number of jobs that have finished requests, and whose cost is not known.
     """
     total, upper_bound, known, unknown = 0, False, 0, 0
     for row in rows:

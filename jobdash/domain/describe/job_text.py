@@ -12,9 +12,9 @@ EXPIRES_SOON_MS = 2 * HOUR
 """How long before its deadline an unfinished job is said to expire soon; less where its window is short."""
 SHORT_WINDOW_SHARE = 4
 WAITS = "waits for its script"
-"""Behind the status of a retried local job that has no worker yet."""
+"""Shown after the status of a retried local job that has no worker yet."""
 WAITS_FOR_WORKER = "waits for a worker"
-"""Behind the status of a function's job that no worker runs."""
+"""Shown after the status of a function's job that no worker runs."""
 STARTING = "its script is starting"
 
 
@@ -152,10 +152,11 @@ def ended_word(row: JobRow) -> str:
 
 
 def shown_status(row: JobRow, now: int) -> str:
-    """Return the one word for a job in commands, JSON and dashboard: its status in words, else ``partial``,
-    ``all failed``, ``stalled``, ``gone``, ``removing``, or an unknown word as its provider wrote it.
+    """Return the one word for a job in commands, JSON and dashboard.
 
-    A cancel without a worker is shown as ``cancelled``, which it is about to be.
+    It is the status in words, else ``partial``, ``all failed``, ``stalled``, ``gone``, ``removing``, or an
+    unknown word as its provider wrote it. A cancel without a worker is shown as ``cancelled``, which it is
+    about to be.
     """
     if row.gone:
         return "gone"

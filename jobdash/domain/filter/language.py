@@ -223,8 +223,10 @@ def _age(word: _Word) -> Condition:
 
 
 def _time(word: _Word) -> Condition:
-    """Read ``created>2026-11-01`` (local time, as every time is shown) or ``created:2026-11-01``, which means
-    that whole day; ``2026-11-01T12:00+02:00`` and ``…Z`` name their own zone.
+    """Read ``created>2026-11-01`` (local time, as every time is shown), or ``created:2026-11-01``: a whole
+    day.
+
+    ``2026-11-01T12:00+02:00`` and ``…Z`` name their own zone.
     """
     try:
         periods = [_period(value) for value in word.values]

@@ -105,7 +105,7 @@ class AnthropicBatches(DirectAdapter):
             yield line
 
     async def results_expire_at(self, job: RemoteJob) -> int | None:
-        """Return when the results go; the record stays."""
+        """Return when the results expire; the record stays."""
         known = "output" in job.files and job.created_at is not None
         return job.created_at + RESULTS_KEPT_MS if known and job.created_at is not None else None
 
@@ -154,7 +154,7 @@ def read_job(value: object) -> RemoteJob:
 
 
 def _outcome(canceled: int | None, expired: int | None, *, cancelled: bool) -> Status:
-    """Return what an ended batch came to: the provider says no more than how its requests ended."""
+    """Return the status of an ended batch: the provider says no more than how its requests ended."""
     if cancelled and canceled:
         return Status.CANCELLED
     if expired and not canceled:

@@ -23,7 +23,7 @@ from jobdash.providers.results import remote_error
 
 PAGE = 100
 SUBMIT_KEY = "jobdash_key"
-"""The metadata entry that carries our own word for a submit."""
+"""The metadata entry that carries jobdash's key of a submit."""
 TIMEOUT_HOURS = 24
 LONGEST_NAME = 512
 

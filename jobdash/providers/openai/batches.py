@@ -48,7 +48,7 @@ FILES_PAGE = 1_000
 """Files asked for at once; the list gives up to 10,000."""
 
 SUBMIT_KEY = "jobdash_key"
-"""The metadata entry that carries our own word for a submit."""
+"""The metadata entry that carries jobdash's key of a submit."""
 
 STATUSES = {
     "validating": Status.VALIDATING,
@@ -187,8 +187,9 @@ class OpenAIBatches(HttpAdapter):
         return unwrapped_object(await self._http.ask(self._client.files.retrieve(file_id)), "file")
 
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
-        """Create the batch from an uploaded file; our key, its name and its tags go into the metadata, where
-        the server keeps one.
+        """Create the batch from an uploaded file.
+
+        Our key, its name and its tags go into the metadata, where the server keeps one.
         """
         if not submission.endpoint:
             raise InvalidRequest("not sent: an OpenAI batch needs an endpoint, like /v1/chat/completions")
@@ -328,8 +329,10 @@ def _counts(counts: Mapping[str, object]) -> tuple[int | None, int | None, int |
 
 
 def _tokens(usage: Mapping[str, object], status: Status, succeeded: int | None) -> dict[str, int | None]:
-    """Return the tokens of a batch. Zeros are written before anything is counted, too: unknown, unless it
-    has ended and nothing of it succeeded.
+    """Return the tokens of a batch.
+
+    Zeros are written before anything is counted, too: unknown, unless it has ended and nothing of it
+    succeeded.
     """
     found = token_counts(usage)
     counted = any(found.values()) or (status in TERMINAL and not succeeded)
@@ -342,8 +345,9 @@ def _finished(batch: Mapping[str, object]) -> int | None:
 
 
 def _errors(value: object) -> tuple[RemoteError, ...]:
-    """Read ``errors``: documented as a list object with ``data``; at some servers a bare list, one error,
-    or a plain text.
+    """Read ``errors``.
+
+    Documented is a list object with ``data``; some servers have a bare list, one error, or a plain text.
     """
     data = mapping(value).get("data")
     entries = items(data) or items(value)

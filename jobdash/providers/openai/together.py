@@ -36,7 +36,7 @@ class TogetherBatches(OpenAIBatches):
         return RemotePage((), None, promised=False) if answered is None else self._read_page(answered)
 
     async def upload(self, submission: Submission) -> str:
-        """Ask where the file goes, send it there, and have it looked through."""
+        """Ask for the upload address, send the file there, and have it processed."""
         path, wait = submission.path, self._deadlines.upload
         key = bearer(self._key)
         with opened(path):

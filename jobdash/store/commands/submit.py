@@ -126,8 +126,8 @@ class SubmitWrites(SnapshotWrites):
             _SHORTEN_INTENT.run(connection, intent_key=intent_id, until=until)
 
     def batches_like(self, intent: Intent) -> tuple[tuple[str, ...], int]:
-        """Return the batches that may be of a submit whose provider keeps no key, and the number of its
-        rivals.
+        """Return which batches may be that of a submit whose provider keeps no key, and how many rivals it
+        has.
 
         The first are the remote ids of batches with its number of requests, made while it was under way and
         of no other submit; rivals are other submits without an answer that may have made them.
