@@ -115,7 +115,7 @@ def _refuse_half_characters(param: click.Parameter, ctx: click.Context) -> None:
     for text in value if isinstance(value, tuple) else (value,):
         if isinstance(text, str) and encodable(text) != text:
             raise click.BadParameter(
-                f"{clean(text, 80)!r} is no text: it has bytes that are not UTF-8", ctx, param
+                f"{clean(text, 80)!r} is not text: it has bytes that are not UTF-8", ctx, param
             )
 
 

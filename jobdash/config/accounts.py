@@ -106,7 +106,7 @@ def _no_such_profile(info: ProviderInfo, name: str) -> str:
 
 
 def read_list_history(values: Mapping[str, Any]) -> int:
-    """Read how far back a first sync reads, milliseconds; ValueError for what is no span of time."""
+    """Read how far back a first sync reads, milliseconds; ValueError for what is not a span of time."""
     given = values.get("list_history")
     return DEFAULT_LIST_HISTORY_MS if given is None else _span("list_history", given)
 
@@ -164,7 +164,7 @@ def read_headers(value: object, env: Mapping[str, str], warn: Callable[[str], ob
     found: list[Header] = []
     for name, given in value.items():
         if not re.fullmatch(_HEADER_NAME, name) or name.lower() in _OWN_HEADERS:
-            raise ValueError(f"headers: {name!r} is no header that can be set")
+            raise ValueError(f"headers: {name!r} is not a header that can be set")
         if given.startswith(ENV_PREFIX):
             variable = given.removeprefix(ENV_PREFIX).strip()
             secret = env.get(variable, "").strip()

@@ -72,7 +72,7 @@ def parse_span(text: str) -> int:
         if span > LONGEST:
             raise ValueError(f"{text!r} is too long: at most {LONGEST // DAY}d")
         return int(span)
-    raise ValueError(f"{text!r} is no span of time (like 30s, 5m, 2h, 3d)")
+    raise ValueError(f"{text!r} is not a span of time (like 30s, 5m, 2h, 3d)")
 
 
 def short_span(ms: int) -> str:

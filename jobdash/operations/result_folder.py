@@ -127,7 +127,7 @@ class ResultFolder:
             return None
         except OSError as error:
             if error.errno in {errno.ELOOP, errno.ENOTDIR}:
-                raise FolderRefused(f"{self.path} is no folder of its own: choose another one") from None
+                raise FolderRefused(f"{self.path} is not a folder of its own: choose another one") from None
             raise
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -144,7 +144,7 @@ def tail(file: str) -> list[str]:
     path = Path(file)
     # Opening a pipe would wait for a writer.
     if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(f"{file} is no file")
+        raise OSError(f"{file} is not a file")
     with path.open("rb") as log:
         size = log.seek(0, os.SEEK_END)
         log.seek(max(0, size - _BYTES))

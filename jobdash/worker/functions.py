@@ -308,7 +308,7 @@ def _imported(name: str) -> ModuleType:
     stem = module.removesuffix(".py")
     if not all(stem.split(".")) or "/" in stem or "\\" in stem:
         raise UsageError(
-            f"{clean(name, 80)!r} is no name of a module: name it as import does, PACKAGE.MODULE"
+            f"{clean(name, 80)!r} is not the name of a module: name it as import does, PACKAGE.MODULE"
         )
     if colon:
         raise UsageError(f"{clean(name, 80)}: name the module, without a function: {clean(stem, 80)}")

@@ -94,7 +94,7 @@ def _name(key: object, path: _Path) -> str:
         return plain
     if plain is None or isinstance(plain, bool | int | float):
         return _encode(plain)
-    raise TypeError(f"a key of {_place(path)} is {_kind(key)}, which is no text; it cannot be kept")
+    raise TypeError(f"a key of {_place(path)} is {_kind(key)}, which is not a text; it cannot be kept")
 
 
 def _other(value: Any, path: _Path) -> Any:

@@ -201,7 +201,7 @@ def test_a_key_in_the_file_is_refused_and_never_repeated(tmp_path: Path) -> None
         ('[ui]\ncolumns = "name"', "[ui] columns has to be a list of texts"),
         ('[ui]\nascii = "yes"', "[ui] ascii has to be true or false"),
         ("[keys]\nx = 3", '[keys] has to hold lines like "job.cancel" = "ctrl+x"'),
-        ('[sync]\nfastest = "x"', "[sync] fastest: 'x' is no span of time (like 30s, 5m, 2h, 3d)"),
+        ('[sync]\nfastest = "x"', "[sync] fastest: 'x' is not a span of time (like 30s, 5m, 2h, 3d)"),
         ('[sync]\nfastest = "0s"', "[sync] fastest has to be at least 1s, and slowest no less than fastest"),
         (
             '[sync]\nfastest = "1m"\nslowest = "30s"',
@@ -232,7 +232,7 @@ NAMED = "its name has to be up to 32 letters, digits, - _ and ."
         (
             WORK.replace("7d", "soon"),
             "work",
-            "list_history: 'soon' is no span of time (like 30s, 5m, 2h, 3d)",
+            "list_history: 'soon' is not a span of time (like 30s, 5m, 2h, 3d)",
         ),
         (
             '[accounts.w]\nprovider = "gemini"\nprofile = "groq"\napi_key_env = "W"',
@@ -551,8 +551,8 @@ headers = {{ "X-Team" = "search", "api-key" = "env:GATEWAY", "X-Missing" = "env:
         ('"X-Thing" = "sk-abcdefghijklmnop"', "a key does not belong in the file"),
         ('"X-Thing" = "a1b2c3d4e5f6a7b8c9d0e1f2a3b4c5d6"', "a key does not belong in the file"),
         ('"Cookie" = "a=b"', "a key does not belong in the file"),
-        ('"X Y" = "a"', "is no header that can be set"),
-        ('"Host" = "elsewhere"', "is no header that can be set"),
+        ('"X Y" = "a"', "is not a header that can be set"),
+        ('"Host" = "elsewhere"', "is not a header that can be set"),
         ('"X-Y" = "a\\nb"', "characters that no header can have"),
         ('"X-Y" = 3', "headers has to be a table of texts"),
     ],
@@ -789,7 +789,7 @@ def test_an_account_of_the_file_names_its_profile(tmp_path: Path) -> None:
         ('profile = "vllm"', "profile 'vllm' wants base_url, the address of your server"),
         ('profile = "azure"', "profile 'azure' wants base_url"),
         ('completion_window = "7d"', "completion_window: OpenAI takes 24h, not 7d"),
-        ('completion_window = "soon"', "completion_window: 'soon' is no span of time"),
+        ('completion_window = "soon"', "completion_window: 'soon' is not a span of time"),
         ('profile = "groq"\ncompletion_window = "8d"', "completion_window: Groq takes 24h to 7d, not 8d"),
         ('profile = "doubleword"\ncompletion_window = "2d"', "Doubleword takes 1h to 24h, not 2d"),
         ('files_expire = "60d"', "files_expire: OpenAI takes 1h to 30d"),

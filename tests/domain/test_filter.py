@@ -247,7 +247,7 @@ THERE_ARE = ", ".join(FIELDS)
         ("failed>1.5", 0, "failed> wants a number (at character 1)"),
         (f"total>{'9' * 30}", 0, "total>: that number is too large (at character 1)"),
         (f"total>{'9' * 1900}", 0, "total>: that number is too large (at character 1)"),
-        ("older:soon", 0, "'soon' is no span of time (like 30s, 5m, 2h, 3d) (at character 1)"),
+        ("older:soon", 0, "'soon' is not a span of time (like 30s, 5m, 2h, 3d) (at character 1)"),
         (f"older:{'9' * 400}", 0, "is too long: at most 36500d (at character 1)"),
         (f"older:{'9' * 25}d", 0, "is too long: at most 36500d (at character 1)"),
         ("age:2h", 0, "age wants < or > (or say older:2h, newer:2h) (at character 1)"),

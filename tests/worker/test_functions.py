@@ -106,9 +106,9 @@ def test_modules_without_job_functions_are_refused() -> None:
         ("broken_d", "import not_there\n", "cannot be imported: ModuleNotFoundError: No module named 'not_"),
         ("thumbs_e.py", "1 / 0\n", "thumbs_e.py: name the module, without .py: thumbs_e"),
         ("thumbs_f:thumb", "x = 1\n", "thumbs_f:thumb: name the module, without a function: thumbs_f"),
-        (".x", "", "'.x' is no name of a module"),
-        ("", "", "'' is no name of a module"),
-        ("a/b.py", "", "'a/b.py' is no name of a module"),
+        (".x", "", "'.x' is not the name of a module"),
+        ("", "", "'' is not the name of a module"),
+        ("a/b.py", "", "'a/b.py' is not the name of a module"),
     ],
 )
 def test_what_cannot_be_imported_is_a_sentence(

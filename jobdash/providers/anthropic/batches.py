@@ -70,7 +70,7 @@ class AnthropicBatches(DirectAdapter):
 
     async def delete_file(self, file_id: str) -> None:
         """Refuse: a batch has no files of its own."""
-        raise InvalidRequest(f"not sent: {file_id} is no file; Anthropic deletes results with their batch")
+        raise InvalidRequest(f"not sent: {file_id} is not a file; Anthropic deletes results with their batch")
 
     async def upload(self, submission: Submission) -> str:
         """Return that there is no file: its requests go with the creation."""

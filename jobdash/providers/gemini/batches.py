@@ -241,7 +241,7 @@ class GeminiBatches(HttpAdapter):
     async def _inline(self, remote_id: str, reader: OperationReader) -> AsyncGenerator[bytes, None]:
         """Stream a batch through a reader; yields its inline answers, and reads no further than needed."""
         if not self.info.claims(remote_id):
-            raise InvalidRequest(f"not sent: {remote_id} is no id of a batch at Gemini")
+            raise InvalidRequest(f"not sent: {remote_id} is not the id of a batch at Gemini")
         async with aclosing(self._http.chunks(self._content(remote_id, {}))) as chunks:
             async for chunk in chunks:
                 for line in reader.feed(chunk):

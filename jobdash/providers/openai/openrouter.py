@@ -51,7 +51,9 @@ class OpenRouterBatches(OpenAIBatches):
 
     async def delete_file(self, file_id: str) -> None:
         """Refuse: a batch has no files."""
-        raise InvalidRequest(f"not sent: {file_id} is no file; OpenRouter deletes results with their batch")
+        raise InvalidRequest(
+            f"not sent: {file_id} is not a file; OpenRouter deletes results with their batch"
+        )
 
     async def files(self, cursor: str | None = None) -> FilePage:
         """Refuse: there are no files."""
