@@ -190,7 +190,7 @@ class InputRules(ABC):
         value = request.get(field)
         if isinstance(value, str):
             as_object = f"jq -c '.{field} |= fromjson' FILE > requests.jsonl makes it so"
-            self.refuse(f'"{field}" has to be an object, and is a text ({as_object})')
+            self.refuse(f'"{field}" has to be an object, and is a text ({as_object})', last=True)
         if not isinstance(value, dict):
             self.refuse(f'"{field}" has to be an object')
         return value
