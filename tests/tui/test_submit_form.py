@@ -226,6 +226,10 @@ async def test_the_identical_file_is_said_to_have_been_sent(
         await type_path(dash, again, "nightly.jsonl")
         assert "the identical file was sent" in found(again)
         assert str(again.query_one("#act", Button).label) == "Submit all the same"
+        await dash.until(lambda: again.focused is again.query_one("#keep", Button))
+        await dash.press("enter")
+        await dash.until_table()
+        assert dash.names == ["nightly"], "a second Enter has not sent it again"
 
 
 async def test_a_refused_submit_is_a_toast_and_a_failed_row(

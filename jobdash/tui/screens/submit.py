@@ -223,8 +223,8 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
         act.disabled = not sound
         act.label = Content("Submit all the same" if doubts else "Submit")
         act.refresh(layout=True)
-        if sound:
-            act.focus()
+        if sound:  # where there is a doubt, a second Enter must not send the file
+            (self.query_one("#keep", Button) if doubts else act).focus()
         self.refit()
 
     # ── the end ────────────────────────────────────────────────────────────────────────────────────────────
