@@ -43,6 +43,13 @@ class _Chain(NamedTuple):
         """The one that has the status, and what failed."""
         return self.rows[-1]
 
+    @property
+    def total(self) -> int | None:
+        """How many requests it has; those of the retry, where the first failed before they were counted."""
+        first = self.first
+        refused = first.remote_status is Status.FAILED and not first.done
+        return self.rows[1].total if first.total is None and refused and len(self.rows) > 1 else first.total
+
     def counts(self) -> tuple[int | None, int | None]:
         """Return how many requests succeeded and failed; each counts once.
 
@@ -101,7 +108,7 @@ def job_family(members: Sequence[JobRow]) -> JobFamily:
     rows, chains = tuple(members), _chains(members)
     head, last = rows[0], [chain.last for chain in chains]
     pressing = min(last, key=lambda row: (row.gone, _RANK[row.status]))
-    totals = [chain.first.total for chain in chains]
+    totals = [chain.total for chain in chains]
     succeeded, failed = (_added(counts) for counts in zip(*(chain.counts() for chain in chains), strict=True))
     under_way = sum(row.done or 0 for row in last if not row.terminal)
     whole = replace(

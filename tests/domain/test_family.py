@@ -61,6 +61,14 @@ def test_a_request_that_was_sent_again_counts_once() -> None:
     assert row.done_before == 60  # what the rate of the running one does not count
 
 
+def test_a_batch_that_failed_before_it_was_counted_has_the_requests_of_its_retry() -> None:
+    refused = job(FAILED, id=1, total=None, succeeded=None, failed=None)
+    found = chain(refused, job(DONE, id=2, total=40, succeeded=40, failed=0, kept_succeeded=0, kept_failed=0))
+    assert (found.row.total, found.row.succeeded, found.row.progress) == (40, 40, 10_000)
+    uncounted = job(Status.CANCELLED, id=1, total=None, succeeded=None, failed=None)
+    assert chain(uncounted, job(DONE, id=2, total=40, succeeded=40, failed=0)).row.total is None
+
+
 def test_a_retry_that_mended_everything_makes_the_family_complete() -> None:
     found = chain(
         job(FAILED, id=1, succeeded=60, failed=40),
