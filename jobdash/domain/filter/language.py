@@ -223,8 +223,8 @@ def _age(word: _Word) -> Condition:
 
 
 def _time(word: _Word) -> Condition:
-    """Read ``created>2026-11-01`` (local time, as every time is shown), or ``created:2026-11-01``: a whole
-    day.
+    """Read ``created>2026-11-01`` (local time, as all times are shown), or a whole day:
+    ``created:2026-11-01``.
 
     ``2026-11-01T12:00+02:00`` and ``…Z`` name their own zone.
     """

@@ -126,11 +126,10 @@ class SubmitWrites(SnapshotWrites):
             _SHORTEN_INTENT.run(connection, intent_key=intent_id, until=until)
 
     def batches_like(self, intent: Intent) -> tuple[tuple[str, ...], int]:
-        """Return which batches may be that of a submit whose provider keeps no key, and how many rivals it
-        has.
+        """Return the batches that a submit with a provider that keeps no key may have made, and its rivals.
 
         The first are the remote ids of batches with its number of requests, made while it was under way and
-        of no other submit; rivals are other submits without an answer that may have made them.
+        of no other submit; the second is how many other submits without an answer may have made them.
         """
         span = {"since": intent.opened_at - CLOCKS_APART_MS, "until": intent.deadline + CLOCKS_APART_MS}
         with self._transaction() as connection:
