@@ -9,7 +9,7 @@ from operations_kit import KEYS, World, made_accounts
 from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Switches
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.abandoned import NOT_CONFIRMED, asked, give_up_removals
+from jobdash.operations.abandoned import NOT_CONFIRMED, give_up_removals, polled_accounts
 from jobdash.operations.account_worker import close_abandoned
 
 OVERDUE = 20 * 60.0
@@ -83,7 +83,7 @@ async def test_by_a_dashboard_now_and_then(world: World) -> None:
     looking = asyncio.create_task(
         close_abandoned(
             world.store,
-            asked(world.config),
+            polled_accounts(world.config),
             lambda row, why: told.put_nowait((row.remote_id, why)),
         )
     )

@@ -11,7 +11,7 @@ from jobdash.config.settings import SyncSettings
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
 from jobdash.domain.time import system_clock
-from jobdash.operations.abandoned import asked
+from jobdash.operations.abandoned import polled_accounts
 from jobdash.operations.account_worker import AccountWorker, close_abandoned
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.sync import SyncReport
@@ -63,7 +63,7 @@ def live(task: Task) -> dict[str, Any]:
     ready = threading.Event()
     threads = [thread("store", store.serve(ready.set))]
     assert ready.wait(30)
-    store.start(close_abandoned(store, asked(config)))
+    store.start(close_abandoned(store, polled_accounts(config)))
     threads += [thread(name, worker.serve(store, workers)) for name, worker in workers.items()]
     looks = _look(config.database, ended, errors)
     for worker in workers.values():
