@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -101,8 +102,11 @@ class _Collection:
                 return await self._already_here(manifest, counts)
             return await self._collect()
         finally:
-            self._download.close()
-            await asyncio.to_thread(lock.__exit__, None, None, None)
+            await asyncio.to_thread(self._release, lock)
+
+    def _release(self, lock: AbstractContextManager[None]) -> None:
+        self._download.close()
+        lock.__exit__(None, None, None)
 
     def _here(self) -> tuple[dict[str, Any] | None, ResultCounts | None]:
         """Return the manifest of what is in the folder, and the counts if all of it is there."""
@@ -155,7 +159,7 @@ class _Collection:
         roles = await self._downloaded(remote, caller)
         if not roles and (counted := self._promised(remote)):
             # Taken for "no results", all its requests would be sent, and paid, again.
-            roles = await self._downloaded(remote, caller)
+            roles = await self._downloaded_again(remote, caller)
             if not roles:
                 raise _none_sent(counted)
         if not roles:
@@ -232,7 +236,7 @@ class _Collection:
 
         Answers that were only not sent must not be taken for missing: they would be sent, and paid, again.
         """
-        roles = await self._downloaded(remote, caller)
+        roles = await self._downloaded_again(remote, caller)
         joined, again = await self._joined(roles, requests)
         lacking = self._lacking(remote, joined.counts)
         if lacking and self._promised(remote) and "output" not in roles:
@@ -287,9 +291,12 @@ class _Collection:
 
     async def _downloaded(self, remote: RemoteJob, caller: AccountClient) -> list[str]:
         """Download the results; return the roles of the files that hold something."""
-        self._download.close()
-        self._download = self._new_download()
         return await self._download.run(remote, caller, self._request.work.stop)
+
+    async def _downloaded_again(self, remote: RemoteJob, caller: AccountClient) -> list[str]:
+        await asyncio.to_thread(self._download.close)
+        self._download = self._new_download()
+        return await self._downloaded(remote, caller)
 
     def _progress(self, what: str, size: int) -> None:
         self._received[what] = size

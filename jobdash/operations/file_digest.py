@@ -21,10 +21,10 @@ class FileFacts:
 
 
 class FileDigest:
-    """The facts of a file, taken in a thread behind the one that writes it.
+    """The facts of a file, taken in a thread while another one writes it.
 
     The thread brings what is written to disk, too, so that little is left to do when the file is whole. It
-    is started for a file that grows: a small one is read at the end.
+    is started by `advance`: a small file is read at the end.
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,7 +58,7 @@ class FileDigest:
         return FileFacts(self._size, self._digest.hexdigest())
 
     def close(self) -> None:
-        """End the thread, and close its file."""
+        """End the thread, and close its file; waits for what is on its way to the disk."""
         self._end_thread()
         if self._file is not None:
             self._file.close()

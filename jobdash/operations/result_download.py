@@ -40,7 +40,7 @@ class ResultDownload:
         self.size = 0
         """Bytes of the raw files that are whole."""
         self.note = ""
-        """What is to be said of it."""
+        """What a person should know of it; empty for nothing."""
 
     async def run(self, remote: RemoteJob, caller: AccountClient, stop: CancelToken) -> list[str]:
         """Download the output and the error file; return the roles of those that hold something."""
@@ -90,7 +90,7 @@ class ResultDownload:
             digest.close()
 
     def close(self) -> None:
-        """Close all files."""
+        """Close all files; waits for what is on its way to the disk."""
         self._closed = True
         self.scan.close()
         for digest in self._digests.values():
@@ -102,6 +102,7 @@ class ResultDownload:
 
     def _restart(self, role: str) -> None:
         """Forget what an earlier try has brought."""
+        self._advanced = self.size
         self._forget(RAW[role])
         if self.scan.drop(role):
             self._forget(RESULTS)
