@@ -43,6 +43,7 @@ from jobdash.operations.result_join import JoinedResults
 from jobdash.providers.registry import load_object
 from jobdash.store.writer import Writer
 
+_ENDED = {Status.FAILED: "failed", Status.EXPIRED: "expired", Status.CANCELLED: "was cancelled"}
 _Requests = tuple[Path | None, str | None]
 """An input file, and where it is from; None where it cannot be had."""
 
@@ -185,7 +186,7 @@ class _Collection:
             await self._record(joined.counts)
         words = [outcome_counts(joined.counts), odd_keys(joined.counts), self._download.note, self._note]
         if remote.status is not Status.COMPLETED:
-            words.append(f"partial: {LABELS[remote.status]}")
+            words.append(f"partial ({LABELS[remote.status]})")
         return self._done(joined.counts, ActionResult.DONE, ", ".join(filter(None, words)))
 
     async def _joined(
@@ -356,7 +357,7 @@ class _Collection:
         if remote.status not in TERMINAL:
             return f"not finished, and {self._info.title} has no results before a batch has ended"
         why = f": {self._row.error}" if self._row.error else ""
-        return f"no results: it is {LABELS[remote.status]}{why}"
+        return f"no results: it {_ENDED.get(remote.status, 'is completed')}{why}"
 
     def _done(self, counts: ResultCounts, result: ActionResult, reason: str) -> FetchedResults:
         name = FORMATS.get(self._request.format, RESULTS)

@@ -59,7 +59,7 @@ async def fetch_items(row: JobRow, request: FetchRequest) -> FetchedResults:
         return FetchedResults(row, ActionResult.FAILED, str(error))
     missing = row.status is not Status.COMPLETED or bool(row.remaining)
     results = quantity(items, "result")
-    kind = f", partial: {LABELS[row.status]}, {done_words(row)}" if missing else ""
+    kind = f", partial ({LABELS[row.status]}), {done_words(row)}" if missing else ""
     return FetchedResults(row, ActionResult.DONE, f"{results}{kind}", file.absolute(), items, missing)
 
 

@@ -80,7 +80,7 @@ def test_many_are_fetched_and_each_fails_by_itself(cli: Cli, tmp_path: Path) -> 
     assert ran.code == 1
     assert "results were deleted at the provider" in ran.out
     assert "not finished" in ran.out
-    assert "1 ok · 3 errors, partial: expired" in ran.out
+    assert "1 ok · 3 errors, partial (expired)" in ran.out
     assert ran.out.splitlines()[-1] == "Fetched: 2 · Skipped: 0 · Failed: 2"
     assert sorted(each.name.split("-")[0] for each in (tmp_path / "out").iterdir()) == ["expired", "good"]
     assert cli.job(good)["results"]["ok"] == 3

@@ -212,7 +212,7 @@ async def test_keys_that_are_odd_are_counted_and_named_and_nothing_is_joined_by_
     [
         (
             {"ending": Ending.EXPIRES, "reached": 1, "age": 3 * 24 * 3600.0},
-            "1 ok · 9 errors, partial: expired",
+            "1 ok · 9 errors, partial (expired)",
         ),
         ({"failures": (BatchFailure(10),)}, "0 ok · 10 errors"),
     ],
@@ -239,7 +239,7 @@ async def test_a_cancelled_batch_is_collected_as_far_as_it_came(world: World, tm
     assert done.folder is not None
     assert len(lines(done.folder / "missing.jsonl")) == done.counts.missing
     assert done.partial
-    assert done.reason.endswith("partial: cancelled")
+    assert done.reason.endswith("partial (cancelled)")
 
 
 async def test_a_job_that_was_failed_here_is_collected_when_its_provider_has_ended_it(
@@ -278,7 +278,7 @@ async def test_a_batch_that_never_began_has_no_results_and_leaves_no_folder(
     row = await finished(world, total=10, ending=Ending.FAILS)
     done = await collected(world, row, tmp_path)
     assert (done.result, done.refused) == (SKIPPED, False)
-    assert done.reason.startswith("no results: it is failed")
+    assert done.reason.startswith("no results: it failed")
     assert folders(tmp_path) == []
 
 

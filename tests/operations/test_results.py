@@ -60,7 +60,7 @@ async def test_partial_results_are_marked_as_such(local: LocalWorld, tmp_path: P
     run.did("ok", "ok")
     run.ends(end)
     done = await fetched(local, run.id, tmp_path)
-    assert (done.reason, done.partial) == (f"2 results, partial: {end}, 2 of 5 done", True)
+    assert (done.reason, done.partial) == (f"2 results, partial ({end}), 2 of 5 done", True)
     assert [line["key"] for line in lines(done.file)] == ["key 0", "key 1"]
 
 
