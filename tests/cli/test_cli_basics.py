@@ -122,7 +122,7 @@ def test_shared_options_stand_in_either_place(cli: Cli) -> None:
         (("demo",), "wants a terminal"),
         (("demo", "--port", "1"), "--emulator-only"),
         (("demo", "--jobs", "3"), "--db"),
-        (("wait", "k3f9", "--timeout", "never"), "no span of time"),
+        (("wait", "k3f9", "--timeout", "never"), "not a span of time"),
     ],
 )
 def test_wrong_usage_is_one_sentence(cli: Cli, args: tuple[str, ...], words: str) -> None:
