@@ -71,11 +71,12 @@ class FileDigest:
 
     def _follow(self) -> None:
         assert self._file is not None
+        to_disk = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
         while self._written.wait() and not self._closed:
             self._written.clear()
             try:
                 self._read()
-                os.fdatasync(self._file.fileno())
+                to_disk(self._file.fileno())
             except OSError as error:  # the system reports a failed write once
                 self._failed = error
                 return

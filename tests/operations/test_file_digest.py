@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -33,3 +35,22 @@ def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
             digest.advance()
         with pytest.raises(FileNotFoundError):
             digest.facts()
+
+
+def test_it_is_brought_to_disk_where_the_system_has_no_fdatasync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, fsync = threading.Event(), os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.set()
+
+    monkeypatch.delattr(os, "fdatasync")  # as on macOS
+    monkeypatch.setattr(os, "fsync", noted)
+    path = tmp_path / "file"
+    path.write_bytes(b"text")
+    with closing(FileDigest(path)) as digest:
+        digest.advance()
+        assert synced.wait(10)
+        assert digest.facts() == FileFacts(4, hashlib.sha256(b"text").hexdigest())
