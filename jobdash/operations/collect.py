@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.cancel import error_text
 from jobdash.operations.context import AccountClient
 from jobdash.operations.downloads import DownloadInput
+from jobdash.operations.held_folder import HeldFolder
 from jobdash.operations.input_copies import input_copy
 from jobdash.operations.providers import provider_at
 from jobdash.operations.result_download import ResultDownload
@@ -89,25 +89,20 @@ class _Collection:
         self._note = ""
         self._received = {"results": 0, "requests": 0}
         self._lacks = 0
+        self._held = HeldFolder(folder, self._close)
         self._download = self._new_download()
 
     async def run(self) -> FetchedResults:
         if not self._request.record and (kept := await asyncio.to_thread(self._kept)) is not None:
             return kept
-        # A slow disk must not hold up the loop, which may be the dashboard's.
-        lock = self._folder.locked()
-        await asyncio.to_thread(lock.__enter__)
-        try:
-            manifest, counts = await asyncio.to_thread(self._here)
+        async with self._held:
+            manifest, counts = await self._held.run(self._here)
             if manifest is not None and counts is not None:
                 return await self._already_here(manifest, counts)
             return await self._collect()
-        finally:
-            await asyncio.to_thread(self._release, lock)
 
-    def _release(self, lock: AbstractContextManager[None]) -> None:
+    def _close(self) -> None:
         self._download.close()
-        lock.__exit__(None, None, None)
 
     def _here(self) -> tuple[dict[str, Any] | None, ResultCounts | None]:
         """Return the manifest of what is in the folder, and the counts if all of it is there."""
@@ -127,9 +122,9 @@ class _Collection:
         name, made = FORMATS.get(self._request.format), ""
         if name is not None and name not in manifest["files"]:
             made = name
-            await asyncio.to_thread(self._convert, self._folder.file(RESULTS))
-            files = manifest["files"] | await asyncio.to_thread(self._download.synced, [name])
-            await asyncio.to_thread(self._folder.publish, [name], manifest | {"files": files})
+            await self._held.run(self._convert, self._folder.file(RESULTS))
+            files = manifest["files"] | await self._held.run(self._download.synced, [name])
+            await self._held.run(self._folder.publish, [name], manifest | {"files": files})
         if self._request.record and self._row.collected is None:
             await self._record(counts)
         if made:
@@ -180,8 +175,8 @@ class _Collection:
         manifest = self._manifest(remote, joined, source)
         if self._request.format in FORMATS:
             async with self._request.joins:
-                await asyncio.to_thread(self._convert, self._folder.part(RESULTS))
-        await asyncio.to_thread(self._publish, manifest, files)
+                await self._held.run(self._convert, self._folder.part(RESULTS))
+        await self._held.run(self._publish, manifest, files)
         if self._request.record and manifest["complete"]:
             await self._record(joined.counts)
         words = [outcome_counts(joined.counts), odd_keys(joined.counts), self._download.note, self._note]
@@ -193,13 +188,13 @@ class _Collection:
         self, roles: Sequence[str], requests: Path | None
     ) -> tuple[JoinedResults, dict[str, Any]]:
         """Join what was downloaded, while the disk writes it; return the facts of all files, too."""
-        files = asyncio.create_task(asyncio.to_thread(self._download.synced, [RAW[role] for role in roles]))
+        files = asyncio.create_task(self._held.run(self._download.synced, [RAW[role] for role in roles]))
         try:
             async with self._request.joins:
                 key_field, total = self._info.request_fields[0], self._row.total
-                joined = await asyncio.to_thread(self._download.join, requests, key_field, total)
+                joined = await self._held.run(self._download.join, requests, key_field, total)
             made = [RESULTS] if requests is None else [RESULTS, MISSING]
-            facts = await asyncio.to_thread(self._download.synced, made)
+            facts = await self._held.run(self._download.synced, made)
         finally:
             downloaded = await files
         return joined, downloaded | facts
@@ -288,14 +283,14 @@ class _Collection:
 
     def _new_download(self) -> ResultDownload:
         read = load_object(self._info.result_reader)
-        return ResultDownload(self._folder, read, partial(self._progress, "results"))
+        return ResultDownload(self._folder, self._held, read, partial(self._progress, "results"))
 
     async def _downloaded(self, remote: RemoteJob, caller: AccountClient) -> list[str]:
         """Download the results; return the roles of the files that hold something."""
         return await self._download.run(remote, caller, self._request.work.stop)
 
     async def _downloaded_again(self, remote: RemoteJob, caller: AccountClient) -> list[str]:
-        await asyncio.to_thread(self._download.close)
+        await self._held.run(self._download.close)
         self._download = self._new_download()
         return await self._downloaded(remote, caller)
 

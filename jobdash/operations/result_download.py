@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -16,6 +16,7 @@ from jobdash.errors import JobdashError, NotFound
 from jobdash.operations.context import AccountClient
 from jobdash.operations.downloads import DownloadResults, OnLine, ResultRoles
 from jobdash.operations.file_digest import FileDigest
+from jobdash.operations.held_folder import HeldFolder
 from jobdash.operations.private_files import BUFFER, new_private_file
 from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.result_folder import MISSING, RAW, RESULTS, ResultFolder
@@ -30,8 +31,11 @@ _ADVANCED_EVERY = 8 * 1024 * 1024
 class ResultDownload:
     """One download of a batch's raw files into its folder, with the scan of their lines."""
 
-    def __init__(self, folder: ResultFolder, read: ReadLine, on_progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, folder: ResultFolder, held: HeldFolder, read: ReadLine, on_progress: Callable[[int], None]
+    ) -> None:
         self._folder = folder
+        self._held = held
         self._on_progress = on_progress
         self._digests: dict[str, FileDigest] = {}
         self._advanced = 0
@@ -53,8 +57,8 @@ class ResultDownload:
                 size = await caller.call(ask, stop=stop)
             except NotFound:
                 self._restart(role)
-                if await asyncio.to_thread(self._folder.take_earlier, RAW[role]):
-                    await asyncio.to_thread(self.scan.scan, role, target)
+                if await self._held.run(self._folder.take_earlier, RAW[role]):
+                    await self._held.run(self.scan.scan, role, target)
                     found.append(role)
                     continue
                 if role == "output":
@@ -87,13 +91,14 @@ class ResultDownload:
     def _forget(self, name: str) -> None:
         """Drop what is known of a file that is written anew."""
         if (digest := self._digests.pop(name, None)) is not None:
-            digest.close()
+            # In a thread: it waits for the disk, and this may be in a loop that others need.
+            threading.Thread(target=digest.close, name="jobdash-digest-end", daemon=True).start()
 
     def close(self) -> None:
         """Close all files; waits for what is on its way to the disk."""
         self._closed = True
         self.scan.close()
-        for digest in self._digests.values():
+        for digest in list(self._digests.values()):  # an account's thread may just add one
             digest.close()
 
     def _begin(self, role: str) -> OnLine:

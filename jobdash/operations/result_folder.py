@@ -37,8 +37,9 @@ _PARTS = frozenset(f"{name}{PART}" for name in (*NAMES, MANIFEST, INPUT))
 _NAME_LENGTH = 48
 """Characters of a job's name in a folder's: four bytes each, they still leave room for the rest."""
 _READ = 1024 * 1024
-_PATIENCE_SECONDS = 20.0
-_RETRY_SECONDS = 0.05
+PATIENCE_SECONDS = 20.0
+"""How long a fetch waits for another one that holds the folder."""
+RETRY_SECONDS = 0.05
 
 
 class FolderRefused(JobdashError):
@@ -56,6 +57,10 @@ def kept_folder(job: JobDetails) -> ResultFolder | None:
         return None
     folder = ResultFolder(Path(job.results_folder), job.row)
     return folder if folder.is_own and folder.counts() is not None else None
+
+
+class FolderInUse(FolderRefused):
+    """Another fetch holds the folder."""
 
 
 class ResultFolder:
@@ -79,12 +84,12 @@ class ResultFolder:
         return self.path / f"{name}{PART}"
 
     @contextmanager
-    def locked(self, patience: float = _PATIENCE_SECONDS) -> Iterator[None]:
+    def locked(self, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
         """Make the folder and hold it against other fetches; what is left in it half written is deleted.
 
-        Blocks while another one holds it. Raises FolderRefused when that takes longer than ``patience``
-        seconds, or the folder has files of something else; OSError when it cannot be made. A folder that was
-        made and stays empty is removed.
+        Blocks while another one holds it. Raises FolderInUse when that takes longer than ``patience``
+        seconds, FolderRefused when the folder has files of something else, OSError when it cannot be made. A
+        folder that was made and stays empty is removed.
         """
         descriptor = self._lock(time.monotonic() + patience)
         try:
@@ -114,8 +119,8 @@ class ResultFolder:
             if descriptor is not None:
                 return descriptor
             if time.monotonic() >= deadline:
-                raise FolderRefused(f"another jobdash is fetching into {self.path}")
-            time.sleep(_RETRY_SECONDS)
+                raise FolderInUse(f"another jobdash is fetching into {self.path}")
+            time.sleep(RETRY_SECONDS)
 
     def _try_lock(self) -> int | None:
         """Return the locked descriptor of the folder; None while another fetch holds it."""

@@ -10,7 +10,8 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -557,6 +558,77 @@ async def test_a_fetch_that_is_stopped_leaves_nothing_behind(world: World, tmp_p
     done = await collected(world, row, tmp_path)
     assert done.result is not DONE
     assert folders(tmp_path) == []
+
+
+async def test_a_fetch_cancelled_while_it_names_its_files_takes_none_of_the_next_fetch(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await finished(world, total=50)
+    reached, goes_on, fsync = threading.Event(), threading.Event(), os.fsync
+
+    def slow(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == "manifest.json.part":
+            reached.set()
+            assert goes_on.wait(10)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    first = asyncio.create_task(collected(world, row, tmp_path))
+    assert await asyncio.to_thread(reached.wait, 10)
+    monkeypatch.setattr("jobdash.operations.held_folder._GIVEN_UP_SECONDS", 0.01)
+    first.cancel()
+    await asyncio.wait([first], timeout=10)
+    assert first.cancelled(), "it ends at once"
+    second = asyncio.create_task(collected(world, row, tmp_path))
+    await asyncio.sleep(0)
+    assert "output.jsonl.part" in names(folder_of(tmp_path, row).path)
+    goes_on.set()
+    assert (await asyncio.wait_for(second, 10)).reason in {"50 ok", "already here"}
+    manifest = json.loads((folder_of(tmp_path, row).path / "manifest.json").read_text())
+    assert {*names(folder_of(tmp_path, row).path)} == {"manifest.json", *manifest["files"]}
+
+
+async def test_fetches_that_wait_for_another_one_take_no_threads(world: World, tmp_path: Path) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+    rows = await world.known(*(world.add_finished(total=3) for _ in range(3)))
+    with ExitStack() as others:
+        for row in rows:
+            others.enter_context(folder_of(tmp_path, row).locked())
+        waiting = [asyncio.create_task(collected(world, row, tmp_path)) for row in rows]
+        for _ in range(20):
+            assert await asyncio.wait_for(asyncio.to_thread(lambda: True), 5)
+        assert not any(each.done() for each in waiting)
+    assert {done.reason for done in await asyncio.gather(*waiting)} == {"3 ok"}
+
+
+async def test_an_error_file_that_is_gone_leaves_the_loop_free(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = await finished(world, total=2000, failures=(BatchFailure(3),))
+    details = world.browser.job(row.id)
+    assert details is not None
+    world.fault(ErrorAnswer(404), f"*/{details.files['error']}/content")
+    monkeypatch.setattr("jobdash.operations.result_download._ADVANCED_EVERY", 1)
+    goes_on, held_up, fdatasync = threading.Event(), list[bool](), os.fdatasync
+
+    def slow(descriptor: int) -> None:
+        held_up.append(not goes_on.wait(3))
+        fdatasync(descriptor)
+
+    async def release_once_answered() -> None:
+        answered = 0
+        while answered < 50:  # the answer may still be on its way
+            await asyncio.sleep(0.001)
+            answered += world.calls("GET", f"*/{details.files['error']}/content")
+        goes_on.set()
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    releasing = asyncio.create_task(release_once_answered())
+    done = await collected(world, row, tmp_path)
+    assert done.reason == "1,997 ok · 3 missing, its error file was deleted at the provider"
+    await releasing
+    assert held_up
+    assert not any(held_up)
 
 
 async def test_results_are_written_as_csv_beside_the_json_lines(world: World, tmp_path: Path) -> None:
