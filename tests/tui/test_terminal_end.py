@@ -207,6 +207,19 @@ def test_it_is_drawn_again_after_a_stop(shown: Terminal, how: str | signal.Signa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTSTP, signal.SIGCONT])
+def test_a_stop_while_it_quits_does_not_take_the_terminal_again(shown: Terminal, how: signal.Signals) -> None:
+    shown.send("q")
+    shown.until(lambda: b"\x1b[?1049l" in shown.raw)
+    shown.process.send_signal(how)
+    if how == signal.SIGTSTP:
+        shown.until(lambda: shown.process.poll() is not None or _stopped(shown))
+        shown.process.send_signal(signal.SIGCONT)
+    assert shown.ended(8.0) == 0
+    given_back(shown)
+
+
+@pytest.mark.slow
 def test_signals_in_the_middle_of_drawing_do_not_hold_it_up(shown: Terminal) -> None:
     """A handler may run inside any line of the code that writes, which holds a lock."""
     until = time.monotonic() + 2

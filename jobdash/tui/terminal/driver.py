@@ -34,6 +34,8 @@ class TerminalDriver(linux_driver.LinuxDriver):
         self.on_continue = getattr(app, "draw_again", _nothing)
         self.on_mode = getattr(app, "terminal_taken", _nothing)
         super().__init__(app, **settings)
+        self._suspended = False
+        """Whether the terminal was given back for a stop of the process, and will be taken again."""
         self._watch: threading.Thread | None = None
 
     def start_application_mode(self) -> None:
@@ -104,16 +106,23 @@ class TerminalDriver(linux_driver.LinuxDriver):
 
     def _suspend(self) -> None:
         """Give the terminal back, and stop the process."""
-        self.suspend_application_mode()
-        self._must_signal_resume = True
+        if self.drawing:
+            self.suspend_application_mode()
+            self._must_signal_resume = self._suspended = True
         os.kill(os.getpid(), signal.SIGSTOP)
 
     def _continue(self) -> None:
-        """Continue after ctrl+z or SIGSTOP: a shell has used the terminal meanwhile."""
+        """Continue after ctrl+z or SIGSTOP: a shell has used the terminal meanwhile.
+
+        One that was given back for good is left alone: nobody would give it back again.
+        """
         if self.drawing:
             self._take_again()
-        else:
+        elif self._suspended:
+            self._suspended = False
             self.resume_application_mode()
+        else:
+            return
         self.on_continue()
 
     def _take_again(self) -> None:
