@@ -128,6 +128,33 @@ def test_nothing_reaches_the_terminal() -> None:
     assert (done.stdout.split(), done.stderr) == (["ReadError", "RemoteProtocolError", "ReadTimeout"], "")
 
 
+GONE = """
+import httpx2
+from jobdash.demo.emulator import OPENAI_KEY, BatchPlan, BatchScript, Emulator, EmulatorServer, Timing
+
+auth = {"Authorization": f"Bearer {OPENAI_KEY}"}
+emulator = Emulator()
+script = BatchScript(
+    total=20_000,
+    created_at=emulator.clock.now() - 3600,
+    plan=BatchPlan(timing=Timing(validating=1, running=60)),
+)
+batch = emulator.openai.add_batch(script, key=OPENAI_KEY)
+with EmulatorServer(emulator) as server:
+    job = f"{server.openai_base_url}/batches/{batch}"
+    file = httpx2.get(job, headers=auth).json()["output_file_id"]
+    with httpx2.stream("GET", f"{server.openai_base_url}/files/{file}/content", headers=auth) as answer:
+        print(len(next(answer.iter_raw(1))))
+    print(httpx2.get(job, headers=auth).status_code)
+"""
+
+
+def test_a_file_is_made_no_further_for_a_client_that_has_gone() -> None:
+    """Of each further piece asyncio would say on the terminal that it cannot be sent."""
+    done = subprocess.run([sys.executable, "-c", GONE], capture_output=True, text=True)
+    assert (done.stdout.split(), done.stderr) == (["1", "200"], "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_process_of_its_own(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "jobdash.demo.emulator", "--batches", "3", "--latency", "0.05"]

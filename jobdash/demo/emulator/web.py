@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
@@ -152,6 +153,7 @@ def streamed(pieces: Iterable[bytes], media_type: str) -> StreamingResponse:
     async def sent() -> AsyncIterator[bytes]:
         for piece in pieces:
             yield piece
+            await asyncio.sleep(0)  # else a client that has gone would be noticed at the end of the file only
 
     return StreamingResponse(sent(), media_type=media_type)
 
