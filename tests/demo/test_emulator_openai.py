@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -86,6 +87,32 @@ async def test_a_request_asks_by_its_key_to_fail_or_to_be_cut_off(
     done = await openai.batches.retrieve(again.id)
     assert done.error_file_id is None
     assert len(await lines(openai, done.output_file_id)) == 2
+
+
+class CountedKey(str):
+    """A key that counts how often it is hashed."""
+
+    __slots__ = ()
+    hashed = 0
+
+    def __hash__(self) -> int:
+        CountedKey.hashed += 1
+        return super().__hash__()
+
+
+async def test_a_file_of_many_requests_is_made_in_a_time_in_proportion(
+    openai: AsyncOpenAI, emulator: Emulator, clock: ManualClock, jsonl: Jsonl
+) -> None:
+    emulator.openai.plan = BatchPlan(timing=TIMING)
+    batch = await create(openai, jsonl(300))
+    clock.advance(120)
+    made = emulator.openai.account(OPENAI_KEY).batches.get(batch.id)
+    assert made is not None
+    assert made.requests.ids is not None
+    made.requests = replace(made.requests, ids=tuple(map(CountedKey, made.requests.ids)))
+    done = await openai.batches.retrieve(batch.id)
+    assert len(await lines(openai, done.output_file_id)) == 300
+    assert CountedKey.hashed < 20 * 300
 
 
 async def test_a_batch_over_the_enqueued_limit_fails_when_it_is_validated(

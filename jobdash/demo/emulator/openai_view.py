@@ -34,8 +34,10 @@ def _rendered(
 def _results(
     batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role, switches: Switches
 ) -> Iterator[JsonObject]:
+    # Once: to find them is to hash all ids.
+    marks = MarkedRequests() if batch.requests.ids is None else _marks(batch.requests.ids)
     for planned in batch.answers(snapshot, switches):
-        outcome = _as_marked(batch, planned)
+        outcome = _as_marked(marks, planned)
         answered = outcome.failure is None and not outcome.expired
         if answered == (role is Role.OUTPUT):
             yield result_line(batch, outcome, switches)
@@ -46,11 +48,10 @@ def _marks(ids: tuple[str, ...]) -> MarkedRequests:
     return read_marks(ids)
 
 
-def _as_marked(batch: EmulatedBatch, planned: RequestOutcome) -> RequestOutcome:
+def _as_marked(marks: MarkedRequests, planned: RequestOutcome) -> RequestOutcome:
     """Return the outcome of a request of a file, as its key asks for it."""
-    if batch.requests.ids is None or planned.expired or planned.failure is not None:
+    if planned.expired or planned.failure is not None:
         return planned
-    marks = _marks(batch.requests.ids)
     place = bisect_left(marks.failing, planned.index)
     if place < len(marks.failing) and marks.failing[place] == planned.index:
         return replace(planned, failure=BatchFailure(1))
