@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from jobdash.cli.command import help_option, shared_options
+from jobdash.cli.command import CommandGroup, help_option, shared_options
 from jobdash.cli.context import FAILED, INTERRUPTED, OUTPUT_CLOSED, CliContext
 from jobdash.cli.error_output import show_error
 from jobdash.cli.output import Output, Style, prepared, print_error, print_text
@@ -52,15 +52,11 @@ COMMANDS = {
 """By name, the module in `jobdash.cli.commands` whose ``command`` it is."""
 
 
-_SENTENCE = 200
-"""The most characters of the first sentence of a command's help."""
-
-
 class OutputClosed(Exception):
     """The reader of our output is gone; click would end the program for that in its own way."""
 
 
-class LazyGroup(click.Group):
+class LazyGroup(CommandGroup):
     """Loads a command when it is called (or when help wants its line)."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -82,13 +78,6 @@ class LazyGroup(click.Group):
             return None
         found: click.Command = import_module(f"jobdash.cli.commands.{COMMANDS[cmd_name]}").command
         return found
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the first sentence of each command's help, whole."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        rows = [(name, found.get_short_help_str(_SENTENCE)) for name, found in commands if found is not None]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -64,6 +64,14 @@ def test_the_help_names_every_command_and_tells_how_completion_works(cli: Cli) -
     assert cli("-h").out == ran.out
 
 
+@pytest.mark.parametrize("name", ["config", "store"])
+def test_the_help_of_a_group_cuts_no_sentence(cli: Cli, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    ran = cli(name, "--help")
+    assert "Commands:" in ran.out
+    assert "..." not in ran.out.replace("[ARGS]...", "")
+
+
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in {"config", "store"}])
 def test_every_command_has_examples_and_the_shared_options(cli: Cli, name: str) -> None:
     # B-15 B-18

@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.command import CommandGroup, command_with_context, pass_context
 from jobdash.cli.context import CliContext
 from jobdash.config.accounts import LIMITS
 from jobdash.config.settings import Config
 from jobdash.domain.account import Account
 
 
-@click.group("config")
+@click.group("config", cls=CommandGroup)
 def command() -> None:
     """Show where the config file is, or what the settings are."""
 

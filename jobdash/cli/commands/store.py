@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobdash.cli.command import command_with_context, pass_context
+from jobdash.cli.command import CommandGroup, command_with_context, pass_context
 from jobdash.cli.context import FAILED, CliContext
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _URL = "postgresql://db.example/jobs"
 
 
-@click.group("store")
+@click.group("store", cls=CommandGroup)
 def command() -> None:
     """Make, upgrade, copy and check stores: files, and schemas of PostgreSQL."""
 
