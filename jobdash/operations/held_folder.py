@@ -69,7 +69,11 @@ class HeldFolder:
     async def _leave(self) -> None:
         within = _GIVEN_UP_SECONDS if self._under_way else None
         leaving = asyncio.create_task(self._unlock())
-        done, _ = await asyncio.wait([leaving], timeout=within)
+        try:
+            done, _ = await asyncio.wait([leaving], timeout=within)
+        except asyncio.CancelledError:
+            await asyncio.wait([leaving], timeout=_GIVEN_UP_SECONDS)
+            raise
         for each in done:
             each.result()
 

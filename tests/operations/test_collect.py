@@ -35,6 +35,7 @@ from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.results import ResultCounts, ResultFormat
 from jobdash.errors import JobdashError, StoreBusy, UsageError
 from jobdash.operations.backends.base import FetchedResults, FetchRequest
+from jobdash.operations.held_folder import HeldFolder
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.result_folder import folder_of
 from jobdash.operations.result_formats import check_format
@@ -586,6 +587,31 @@ async def test_a_fetch_cancelled_while_it_names_its_files_takes_none_of_the_next
     assert (await asyncio.wait_for(second, 10)).reason in {"50 ok", "already here"}
     manifest = json.loads((folder_of(tmp_path, row).path / "manifest.json").read_text())
     assert {*names(folder_of(tmp_path, row).path)} == {"manifest.json", *manifest["files"]}
+
+
+async def test_a_fetch_cancelled_while_it_cleans_up_leaves_nothing_behind(
+    world: World, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, await finished(world, total=2))
+    closing, goes_on = threading.Event(), threading.Event()
+
+    def close() -> None:
+        closing.set()
+        goes_on.wait(10)
+
+    async def hold() -> None:
+        async with HeldFolder(folder, close):
+            folder.part("output.jsonl").touch()
+
+    holding = asyncio.create_task(hold())
+    assert await asyncio.to_thread(closing.wait, 10)
+    holding.cancel()
+    await asyncio.wait([holding], timeout=0.05)
+    assert not holding.done(), "a command would end, and its thread with it"
+    goes_on.set()
+    await asyncio.wait([holding], timeout=10)
+    assert holding.cancelled()
+    assert not folder.path.exists()
 
 
 async def test_fetches_that_wait_for_another_one_take_no_threads(world: World, tmp_path: Path) -> None:
