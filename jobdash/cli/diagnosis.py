@@ -205,9 +205,15 @@ def _as_json(
             "warnings": _warnings(context.config) if known else [],
             "error": None if config_error is None else str(config_error),
         },
-        "accounts": [asdict(facts) for facts in accounts],
+        "accounts": [_account_json(facts) for facts in accounts],
         "others": [
             {"name": other.name, "person": other.person, "is_alive": other.is_alive}
             for other in (context.config.others if known else ())
         ],
     }
+
+
+def _account_json(facts: AccountFacts) -> dict[str, Any]:
+    """Return the facts of an account; fields of JSON keep their names."""
+    names = {"duplicate_of": "twin_of"}
+    return {names.get(name, name): value for name, value in asdict(facts).items()}

@@ -300,6 +300,8 @@ def test_the_doctor_names_what_is_wrong(cli: Cli) -> None:
     assert "✖ account work" in ran.out
     assert "key rejected (401)" in ran.out
     assert "has the same key as openai" in ran.out
+    twins = {each["name"]: each["twin_of"] for each in cli("doctor", "--json").json["accounts"]}
+    assert "openai" in twins.values()
 
 
 def test_the_doctor_names_a_profile_and_what_its_server_does_in_another_way(cli: Cli) -> None:
