@@ -98,7 +98,9 @@ class Terminal:
                 unsent = unsent[os.write(self.master, unsent) :]
             except BlockingIOError:
                 pass
-            except OSError:  # nothing has the terminal open: the program has ended
+            except OSError:  # nothing has the terminal open
+                return
+            if self.process.poll() is not None:  # a full buffer stays full then, without an error
                 return
             if unsent:
                 assert time.monotonic() < deadline, f"the program does not read its keys:\n{self.text}"
