@@ -6,10 +6,11 @@ import hashlib
 import os
 import threading
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
-from jobdash.operations.private_files import BUFFER
+_READ = 1024 * 1024
+"""Bytes that are hashed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class FileDigest:
         self._path = path
         self._digest = hashlib.sha256()
         self._size = 0
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
+        self._buffer = memoryview(bytearray(_READ))
         self._thread: threading.Thread | None = None
         self._written = threading.Event()
         self._closed = False
@@ -40,7 +42,7 @@ class FileDigest:
     def advance(self) -> None:
         """Let the thread read what has been written since. Raises OSError."""
         if self._thread is None:
-            self._file = self._path.open("rb", buffering=0)
+            self._file = FileIO(self._path)
             self._thread = threading.Thread(target=self._follow, name="jobdash-digest", daemon=True)
             self._thread.start()
         self._written.set()
@@ -51,7 +53,7 @@ class FileDigest:
         if self._failed is not None:
             raise self._failed
         if self._file is None:
-            self._file = self._path.open("rb", buffering=0)
+            self._file = FileIO(self._path)
         self._read()
         if self._size:
             os.fsync(self._file.fileno())
@@ -83,9 +85,9 @@ class FileDigest:
 
     def _read(self) -> None:
         assert self._file is not None
-        while piece := self._file.read(BUFFER):
-            self._digest.update(piece)
-            self._size += len(piece)
+        while size := self._file.readinto(self._buffer):
+            self._digest.update(self._buffer[:size])
+            self._size += size
 
 
 def file_facts(path: Path) -> FileFacts:

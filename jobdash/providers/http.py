@@ -159,9 +159,11 @@ class HttpClient:
         async with aclosing(self.chunks(opening)) as chunks:
             async for chunk in chunks:
                 *whole, last = chunk.split(b"\n")
-                for piece in whole:
-                    yield b"".join((*pending, piece, b"\n"))
+                if whole and pending:
+                    whole[0] = b"".join((*pending, whole[0]))
                     pending, held = [], 0
+                for piece in whole:
+                    yield piece + b"\n"
                 pending.append(last)
                 held += len(last)
                 if held > longest:

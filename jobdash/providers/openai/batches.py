@@ -214,11 +214,9 @@ class OpenAIBatches(HttpAdapter):
         """Return the files a batch names; their lines are not in the order of the requests."""
         return tuple(role for role in ("output", "error") if role in job.files)
 
-    async def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
+    def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
         """Stream the output or the error file as it was sent."""
-        async with aclosing(self._http.lines(self._content(job.files[role]))) as lines:
-            async for line in lines:
-                yield line
+        return self._http.lines(self._content(job.files[role]))
 
     async def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
         """Stream the input file; it can be had until it expires or is deleted."""

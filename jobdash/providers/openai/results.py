@@ -33,7 +33,7 @@ def _completion(body: Mapping[str, object]) -> Completion:
     reasons = [text(mapping(choice).get("finish_reason")) for choice in items(body.get("choices"))]
     if body.get("status") == "incomplete":  # of /v1/responses
         reasons.append(text(mapping(body.get("incomplete_details")).get("reason")) or "length")
-    reason = _first(reasons)
+    reason = reasons[0] if len(reasons) == 1 else _first(reasons)
     return Completion(reason, reason in _CUT_OFF, **token_counts(mapping(body.get("usage"))))
 
 
