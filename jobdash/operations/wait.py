@@ -124,7 +124,7 @@ async def _ask(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Accoun
     for name, rows in sorted(_by_account(open_rows).items()):
         account = syncs.config.account(name)
         if account is None and _asked_elsewhere(name, syncs):
-            continue  # whoever has its key polls it: the store shows what they find
+            continue  # somebody else polls it with its key; what they find is in the store
         if account is None:
             otherwise = f"account {name} is not configured any more: its provider cannot be asked"
             raise ConfigError(syncs.config.unusable_words.get(name, otherwise))
