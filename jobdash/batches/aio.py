@@ -93,6 +93,8 @@ class _Session:
     async def row(self, word: str | Batch) -> JobRow:
         """Return the job that a word names, looked up at the accounts where it is not known here."""
         text = word.id if isinstance(word, Batch) else word
+        if not isinstance(text, str):
+            raise UsageError(f"a batch has to be a Batch or a text that names it, not {type(text).__name__}")
         row = known_job(self.browser, text)
         if row is None and (asked := candidates(text, self.config)):
             match = await find_remote(text, asked, self.accounts, self.browser, self.work)

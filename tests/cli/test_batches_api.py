@@ -113,6 +113,8 @@ def test_what_is_wrong_is_an_exception_with_a_sentence(cli: Cli) -> None:
         batches.submit([*requests(1), *requests(1)], account="openai")
     with pytest.raises(UsageError, match="requests have to be a list of dicts, or a file; not int"):
         batches.submit(5, account="openai")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="has to be a Batch or a text that names it, not list"):
+        batches.results(["a batch"])  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="request 1 is of type str, not a dict"):
         batches.submit(["a"], account="openai")  # type: ignore[list-item]
     with pytest.raises(UsageError, match="request 1 cannot be written as JSON"):
