@@ -149,6 +149,12 @@ class ProviderError(JobdashError):
         self.status = status
         self.detail = detail
 
+    @property
+    def full_text(self) -> str:
+        """The sentence with the provider's own words, where it does not hold them already."""
+        text = str(self)
+        return f"{text}: {self.detail}" if self.detail and self.detail not in text else text
+
 
 class AuthRejected(ProviderError):
     """The key was rejected."""

@@ -24,25 +24,25 @@ from jobdash.domain.plan import Action, ActionOutcome, Choices, Decision, Decisi
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.errors import ConfigError, JobNotFound, StoreReadOnly, UsageError
-from jobdash.operations.account_clients import AccountClients
-from jobdash.operations.account_keys import in_store, register_keys
-from jobdash.operations.backends.base import FetchRequest
-from jobdash.operations.batch_family import families_of, family_of
+from jobdash.operations.accounts.clients import AccountClients
+from jobdash.operations.accounts.keys import in_store, register_keys
 from jobdash.operations.context import OperationContext
 from jobdash.operations.execution import execute
-from jobdash.operations.input_copies import input_copy
+from jobdash.operations.fetch import fetch as fetch_results
 from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort, known_job, open_browser
 from jobdash.operations.planning import plan_jobs
+from jobdash.operations.polling.remote_lookup import candidates, find_remote
+from jobdash.operations.polling.sync_accounts import AccountSyncs
+from jobdash.operations.polling.wait import WaitProgress, wait_until
 from jobdash.operations.providers import request_key_field
-from jobdash.operations.remote_lookup import candidates, find_remote
-from jobdash.operations.result_folder import MISSING, kept_folder
-from jobdash.operations.results import fetch as fetch_results
-from jobdash.operations.submit_check import sent_before
-from jobdash.operations.submit_outcome import SubmitEnd
-from jobdash.operations.submit_queue import submit_file
-from jobdash.operations.submit_request import SubmitRequest, order
-from jobdash.operations.sync_accounts import AccountSyncs
-from jobdash.operations.wait import WaitProgress, wait_until
+from jobdash.operations.results.family import families_of, family_of
+from jobdash.operations.results.fetch_request import FetchRequest
+from jobdash.operations.results.folder import MISSING, kept_folder
+from jobdash.operations.results.input_copies import input_copy
+from jobdash.operations.submission.check import sent_before
+from jobdash.operations.submission.outcome import SubmitEnd
+from jobdash.operations.submission.queue import submit_file
+from jobdash.operations.submission.request import SubmitRequest, order
 from jobdash.operations.writer_thread import WriterThread
 
 __all__ = ["cancel", "fetch", "get", "list", "results", "resume", "submit", "wait"]

@@ -14,8 +14,8 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.text import clean
 from jobdash.errors import UsageError
-from jobdash.operations.adopt import Adoption, adopt, disown
-from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.accounts.rate_limiter import CancelToken
+from jobdash.operations.actions.adopt import Adoption, adopt, disown
 
 
 def adopt_job(

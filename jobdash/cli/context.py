@@ -13,7 +13,7 @@ from jobdash.domain.account import Account
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.errors import ConfigError, StoreError, StoreReadOnly, UsageError
-from jobdash.operations.account_keys import in_store
+from jobdash.operations.accounts.keys import in_store
 from jobdash.operations.job_lookup import OpenedStore, open_browser
 from jobdash.operations.providers import account_hint
 

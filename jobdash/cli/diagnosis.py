@@ -13,6 +13,7 @@ from jobdash.config.paths import default_config_path
 from jobdash.config.settings import Config
 from jobdash.domain.account import OtherAccount
 from jobdash.errors import ConfigError, StoreError
+from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.doctor import (
     AccountFacts,
     StoreFacts,
@@ -23,7 +24,6 @@ from jobdash.operations.doctor import (
     store_facts,
     worker_lines,
 )
-from jobdash.operations.rate_limiter import CancelToken
 
 
 def diagnose(context: CliContext) -> int:

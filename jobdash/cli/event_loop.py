@@ -10,8 +10,8 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 from jobdash.cli.output import print_error
+from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.daemon_executor import DaemonExecutor
-from jobdash.operations.rate_limiter import CancelToken
 
 T = TypeVar("T")
 

@@ -22,11 +22,11 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.results import ResultFormat
 from jobdash.errors import UsageError
-from jobdash.operations.backends.base import FetchedResults, FetchRequest
+from jobdash.operations.accounts.rate_limiter import CancelToken
+from jobdash.operations.fetch import fetch
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.result_formats import check_format
-from jobdash.operations.results import fetch
+from jobdash.operations.results.fetch_request import FetchedResults, FetchRequest
+from jobdash.operations.results.formats import check_format
 
 _HEADS = {ActionResult.DONE: "Fetched", ActionResult.SKIPPED: "Skipped", ActionResult.FAILED: "Failed"}
 _BAR_WIDTH = 24

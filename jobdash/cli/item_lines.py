@@ -12,10 +12,10 @@ from jobdash.domain.items import ITEM_WORDS, NO_ITEM, ItemErrors, ItemRow, ItemS
 from jobdash.domain.job import JobDetails
 from jobdash.domain.text import clean, quantity
 from jobdash.domain.time import rfc3339
-from jobdash.operations.item_source import FetchedItems, ItemSource, StoredItems
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.result_items import NotIndexed, result_files
-from jobdash.operations.script_results import item_json
+from jobdash.operations.results.item_source import FetchedItems, ItemSource, StoredItems
+from jobdash.operations.results.items import NotIndexed, result_files
+from jobdash.operations.scripts.results import item_json
 
 MOST_ERROR_GROUPS = 5
 _TONES = {

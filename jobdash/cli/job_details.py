@@ -31,7 +31,7 @@ from jobdash.domain.status import Status
 from jobdash.domain.text import clean, quantity
 from jobdash.operations.person import is_elsewhere
 from jobdash.operations.providers import has_results
-from jobdash.operations.script_processes import log_place
+from jobdash.operations.scripts.processes import log_place
 
 _NO_FAULT = frozenset({Status.COMPLETED, Status.CANCELLED})
 

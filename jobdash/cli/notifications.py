@@ -16,9 +16,9 @@ from jobdash.cli.output import Style, print_error, print_text
 from jobdash.cli.session import open_session
 from jobdash.domain.notification import Notification, NotificationKind
 from jobdash.errors import ConfigError, StoreError
+from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.notify import Notifier
-from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.terminal_notification import terminal_sequence
 from jobdash.operations.writer_thread import StoreWriter
 

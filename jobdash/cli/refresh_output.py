@@ -9,8 +9,8 @@ from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session
 from jobdash.cli.summary import SummaryLine, print_line, print_summary, result_style
 from jobdash.domain.plan import ActionResult
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.refresh_errors import Refreshed, refresh_errors
+from jobdash.operations.accounts.rate_limiter import CancelToken
+from jobdash.operations.actions.refresh_errors import Refreshed, refresh_errors
 
 
 def refresh(context: CliContext, wanted: JobSelector) -> int:

@@ -10,8 +10,8 @@ from jobdash.cli.session import open_session
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.remote_lookup import RemoteMatch, candidates, find_remote
+from jobdash.operations.accounts.rate_limiter import CancelToken
+from jobdash.operations.polling.remote_lookup import RemoteMatch, candidates, find_remote
 
 
 def look_up_remotely(

@@ -32,13 +32,13 @@ from jobdash.domain.plan import (
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import UNFINISHED, Status
 from jobdash.errors import ConfigError
-from jobdash.operations.abandoned import NOT_CONFIRMED, give_up_removals
+from jobdash.operations.accounts.rate_limiter import CancelToken
+from jobdash.operations.actions.abandoned import NOT_CONFIRMED, give_up_removals
 from jobdash.operations.execution import execute
 from jobdash.operations.planning import plan_cancel_all, plan_jobs, scope_words
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.script_jobs import close_abandoned
-from jobdash.operations.sync import SyncReport
-from jobdash.operations.wait import WaitProgress, wait_until
+from jobdash.operations.polling.sync import SyncReport
+from jobdash.operations.polling.wait import WaitProgress, wait_until
+from jobdash.operations.scripts.jobs import close_abandoned
 
 
 @dataclass(frozen=True, slots=True)

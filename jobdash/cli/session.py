@@ -10,12 +10,12 @@ from jobdash.cli.clock import store_time
 from jobdash.cli.context import CliContext
 from jobdash.cli.output import Style, print_error
 from jobdash.domain.plan import DecisionContext
-from jobdash.operations.account_clients import AccountClients
-from jobdash.operations.account_keys import register_keys
+from jobdash.operations.accounts.clients import AccountClients
+from jobdash.operations.accounts.keys import register_keys
+from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.context import OperationContext
+from jobdash.operations.polling.sync_accounts import AccountSyncs
 from jobdash.operations.providers import servers
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.sync_accounts import AccountSyncs
 from jobdash.operations.writer_thread import WriterThread
 
 

@@ -20,8 +20,8 @@ from jobdash.domain.remote_job import RemoteFile
 from jobdash.domain.text import clean, quantity
 from jobdash.domain.time import rfc3339, short_span
 from jobdash.errors import UsageError
+from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.execution import execute
-from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.retention import RetentionRule, plan_rule, rules
 from jobdash.operations.storage import (
     AccountFiles,

@@ -24,11 +24,11 @@ from jobdash.domain.money import MICROS
 from jobdash.domain.status import QUEUED_HERE
 from jobdash.domain.time import rfc3339
 from jobdash.errors import ConfigError, JobdashError, UsageError
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.submit_check import expected_cost, parts_that_wait, sent_before
-from jobdash.operations.submit_outcome import WELL, SubmitEnd, SubmitOutcome, worst
-from jobdash.operations.submit_queue import submit_file
-from jobdash.operations.submit_request import SubmitRequest, requests_of, without_room
+from jobdash.operations.accounts.rate_limiter import CancelToken
+from jobdash.operations.submission.check import expected_cost, parts_that_wait, sent_before
+from jobdash.operations.submission.outcome import WELL, SubmitEnd, SubmitOutcome, worst
+from jobdash.operations.submission.queue import submit_file
+from jobdash.operations.submission.request import SubmitRequest, requests_of, without_room
 
 STDIN = "standard input"
 _COPIED = 1024 * 1024

@@ -17,12 +17,11 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import LATE_CANCEL
 from jobdash.domain.time import rfc3339
 from jobdash.errors import ConfigError
-from jobdash.operations.account_clients import duplicate_accounts
-from jobdash.operations.cancel import error_text
+from jobdash.operations.accounts.clients import duplicate_accounts
+from jobdash.operations.accounts.rate_limiter import CancelToken
+from jobdash.operations.polling.sync import SyncReport, health_error_text
+from jobdash.operations.polling.sync_accounts import rejected
 from jobdash.operations.providers import servers
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.sync import SyncReport, health_error_text
-from jobdash.operations.sync_accounts import rejected
 
 
 def sync_now(context: CliContext, names: Collection[str] | None = None) -> int:
@@ -117,7 +116,7 @@ def _notices(report: SyncReport) -> Iterator[tuple[int, str]]:
     for row in report.gone:
         yield row.id, f"{row.public_id} {short_name(row)}: gone, its provider knows it no more"
     for row, error in report.not_asked:
-        yield row.id, f"{row.public_id} {short_name(row)}: could not be asked: {error_text(error)}"
+        yield row.id, f"{row.public_id} {short_name(row)}: could not be asked: {error.full_text}"
     for reconciled in report.reconciled:
         if reconciled.row is not None and reconciled.notice:
             row = reconciled.row

@@ -15,9 +15,8 @@ from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
-from jobdash.operations.person import current_actor
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.undo import (
+from jobdash.operations.accounts.rate_limiter import CancelToken
+from jobdash.operations.actions.undo import (
     NOTHING_TO_UNDO,
     Undoable,
     find_lasting,
@@ -27,6 +26,7 @@ from jobdash.operations.undo import (
     undo_refusal,
     undo_words,
 )
+from jobdash.operations.person import current_actor
 
 
 def undo_last(context: CliContext, word: str | None, *, dry_run: bool, yes: bool) -> int:

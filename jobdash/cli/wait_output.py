@@ -16,11 +16,11 @@ from jobdash.cli.sync_output import failure_words
 from jobdash.domain.describe.job_text import WAITS, waits_for_script
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
+from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.auto_fetch import EndedBatches
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.sync import SyncReport
-from jobdash.operations.wait import WaitProgress, WaitResult, poll_until, wait_until
+from jobdash.operations.polling.sync import SyncReport
+from jobdash.operations.polling.wait import WaitProgress, WaitResult, poll_until, wait_until
 
 
 def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -> int:

@@ -19,11 +19,11 @@ from jobdash.cli.session import open_session
 from jobdash.cli.sync_output import failure_words
 from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError, StoreBusy
+from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.auto_fetch import EndedBatches
 from jobdash.operations.ended_jobs import ALL, EndedJobs
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.sync import SyncReport
-from jobdash.operations.watch import Watch
+from jobdash.operations.polling.sync import SyncReport
+from jobdash.operations.polling.watch import Watch
 from jobdash.operations.writer_thread import StoreWriter
 
 

@@ -24,8 +24,8 @@ from jobdash.store.records import NewJob, Refusal
 from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow
 
 if TYPE_CHECKING:
+    from jobdash.operations.accounts.rate_limiter import CancelToken
     from jobdash.operations.context import OperationContext
-    from jobdash.operations.rate_limiter import CancelToken
     from jobdash.store.writer import Writer
 
 QUEUE_LIMIT = 70_000
@@ -163,7 +163,7 @@ class KnownBatches:
             self._thread.join(seconds)
 
     def _run(self) -> None:
-        from jobdash.operations.rate_limiter import CancelToken
+        from jobdash.operations.accounts.rate_limiter import CancelToken
 
         self._stop = CancelToken()
         if not self._over:
@@ -171,7 +171,7 @@ class KnownBatches:
                 asyncio.run(self._prepare(self._stop))
 
     async def _prepare(self, stop: CancelToken) -> None:
-        from jobdash.operations.account_clients import AccountClients
+        from jobdash.operations.accounts.clients import AccountClients
         from jobdash.operations.context import OperationContext
         from jobdash.operations.writer_thread import WriterThread
 
@@ -186,9 +186,9 @@ class KnownBatches:
                 await self._submit(work)
 
     async def _fetch(self, work: OperationContext) -> None:
-        from jobdash.operations.backends.base import FetchRequest
+        from jobdash.operations.fetch import fetch
         from jobdash.operations.job_lookup import Browser, Scope, Sort
-        from jobdash.operations.results import fetch
+        from jobdash.operations.results.fetch_request import FetchRequest
 
         with Browser(self._config.database) as browser:
             wanted = {name for name, *_ in _COLLECTED}
@@ -198,8 +198,8 @@ class KnownBatches:
 
     async def _submit(self, work: OperationContext) -> None:
         """Submit a file that is cut in two, of which the second part waits."""
-        from jobdash.operations.submit_queue import submit_file
-        from jobdash.operations.submit_request import order
+        from jobdash.operations.submission.queue import submit_file
+        from jobdash.operations.submission.request import order
 
         account = self._config.account("work")
         assert account is not None

@@ -13,11 +13,11 @@ from jobdash.domain.plan import ActionResult
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL
 from jobdash.errors import JobdashError
-from jobdash.operations.backends.base import FetchedResults, FetchRequest
+from jobdash.operations.accounts.downloads import ResultsExpireAt
 from jobdash.operations.context import OperationContext
-from jobdash.operations.downloads import ResultsExpireAt
+from jobdash.operations.fetch import fetch
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.results import fetch
+from jobdash.operations.results.fetch_request import FetchedResults, FetchRequest
 from jobdash.store.writer import Writer
 
 _AT_ONCE = 50

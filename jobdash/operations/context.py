@@ -16,8 +16,8 @@ from jobdash.domain.plan import DecisionContext
 from jobdash.domain.provider_info import Capabilities
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import ConfigError
-from jobdash.operations.account_session import PreSendHook, Request
-from jobdash.operations.rate_limiter import CancelToken
+from jobdash.operations.accounts.rate_limiter import CancelToken
+from jobdash.operations.accounts.session import PreSendHook, Request
 from jobdash.operations.writer_thread import StoreWriter
 
 if TYPE_CHECKING:

@@ -168,7 +168,7 @@ def _unknown_words(browser: Browser) -> tuple[str, ...]:
 
 async def account_facts(config: Config, accounts: Mapping[str, AccountClient]) -> list[AccountFacts]:
     """Ask every account for a short page of its list."""
-    from jobdash.operations.account_clients import duplicate_accounts
+    from jobdash.operations.accounts.clients import duplicate_accounts
 
     doubles = duplicate_accounts(config.accounts)
     asked = await asyncio.gather(*(_account(account, accounts, doubles) for account in config.accounts))
@@ -191,8 +191,8 @@ def _unusable(account: UnusableAccount) -> AccountFacts:
 async def _account(
     account: Account, accounts: Mapping[str, AccountClient], doubles: Mapping[str, str]
 ) -> AccountFacts:
-    from jobdash.operations.account_session import ListPage
-    from jobdash.operations.sync import health_error_text
+    from jobdash.operations.accounts.session import ListPage
+    from jobdash.operations.polling.sync import health_error_text
 
     error: str | None = None
     blamed = False

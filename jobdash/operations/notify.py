@@ -22,8 +22,8 @@ from jobdash.domain.notification import Notification, NotificationKind, kind_of_
 from jobdash.domain.text import clean, redact
 from jobdash.domain.time import Clock, rfc3339, system_clock
 from jobdash.errors import StoreError
+from jobdash.operations.accounts.rate_limiter import CancelToken, sleep_until_cancelled
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.rate_limiter import CancelToken, sleep_until_cancelled
 from jobdash.operations.writer_thread import StoreWriter
 from jobdash.store.commands.notifications import ClaimedEvent
 from jobdash.store.writer import Writer

@@ -13,11 +13,11 @@ from jobdash.domain.filter.language import parse
 from jobdash.domain.job import BATCH, JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext, Plan
 from jobdash.domain.time import DAY, HOUR, MINUTE, SECOND
-from jobdash.operations.input_copies import input_copy
 from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort
 from jobdash.operations.person import is_elsewhere
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.providers import provider_at
+from jobdash.operations.results.input_copies import input_copy
 
 _UNITS = ((DAY, "d"), (HOUR, "h"), (MINUTE, "m"))
 

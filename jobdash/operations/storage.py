@@ -12,14 +12,14 @@ from jobdash.domain.account import Account
 from jobdash.domain.remote_job import RemoteFile
 from jobdash.domain.time import DAY
 from jobdash.errors import BadResponse, ExpiresByItself, InvalidRequest, JobdashError, NotFound
-from jobdash.operations.account_clients import AccountClients, duplicate_accounts
-from jobdash.operations.account_session import DeleteFile, Request
+from jobdash.operations.accounts.clients import AccountClients, duplicate_accounts
+from jobdash.operations.accounts.rate_limiter import RequestKind
+from jobdash.operations.accounts.session import DeleteFile, Request
 from jobdash.operations.context import AccountClient, OperationContext
-from jobdash.operations.input_copies import input_copies
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.person import current_host
-from jobdash.operations.rate_limiter import RequestKind
-from jobdash.operations.script_processes import LOGS
+from jobdash.operations.results.input_copies import input_copies
+from jobdash.operations.scripts.processes import LOGS
 from jobdash.providers.base import Adapter, FilePage
 from jobdash.store.files import real_path, side_files
 

@@ -19,10 +19,7 @@ from jobdash.domain.plan import Action, ActionResult, Choices, Note, Plan
 from jobdash.domain.status import LABELS
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
-from jobdash.operations.job_lookup import Scope, Sort
-from jobdash.operations.person import current_actor
-from jobdash.operations.planning import plan_again, plan_cancel_all, plan_jobs
-from jobdash.operations.undo import (
+from jobdash.operations.actions.undo import (
     NOTHING_TO_UNDO,
     find_lasting,
     find_undoable,
@@ -31,6 +28,9 @@ from jobdash.operations.undo import (
     undo_refusal,
     undo_words,
 )
+from jobdash.operations.job_lookup import Scope, Sort
+from jobdash.operations.person import current_actor
+from jobdash.operations.planning import plan_again, plan_cancel_all, plan_jobs
 from jobdash.tui.action_runs import SEVERITY
 from jobdash.tui.context import DashboardContext, Selection
 from jobdash.tui.host import Host
@@ -39,7 +39,7 @@ from jobdash.tui.screens.dialog import AskScreen
 from jobdash.tui.screens.progress import ProgressScreen
 
 if TYPE_CHECKING:
-    from jobdash.operations.backends.base import FetchedResults
+    from jobdash.operations.results.fetch_request import FetchedResults
     from jobdash.operations.writer_thread import StoreWriter
 
 
@@ -217,8 +217,8 @@ class ActionFlows:
 
     async def _fetch(self, rows: Sequence[JobRow]) -> None:
         async def write(_store: StoreWriter) -> list[FetchedResults]:
-            from jobdash.operations.backends.base import FetchRequest
-            from jobdash.operations.results import fetch
+            from jobdash.operations.fetch import fetch
+            from jobdash.operations.results.fetch_request import FetchRequest
 
             request = FetchRequest(
                 Path.cwd(),
@@ -263,7 +263,7 @@ class ActionFlows:
         self._app.notify(text, severity="warning" if reasons else "information")
 
     async def _ask_errors(self, rows: Sequence[JobRow]) -> None:
-        from jobdash.operations.refresh_errors import refresh_errors
+        from jobdash.operations.actions.refresh_errors import refresh_errors
 
         try:
             work = self._app.runtime.work()

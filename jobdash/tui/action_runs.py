@@ -14,7 +14,7 @@ from jobdash.errors import StoreError
 from jobdash.tui.messages import Severity
 
 if TYPE_CHECKING:
-    from jobdash.operations.rate_limiter import CancelToken
+    from jobdash.operations.accounts.rate_limiter import CancelToken
 
 _POLL_EVERY_S = 0.05
 

@@ -27,7 +27,7 @@ def run_dashboard(
         signals = signals or stack.enter_context(ExitSignals())
         # Collections during the imports find nothing to free; what is there afterwards stays for good.
         gc.disable()
-        from jobdash.operations.account_keys import in_store
+        from jobdash.operations.accounts.keys import in_store
         from jobdash.operations.job_lookup import open_browser
         from jobdash.tui.app import JobdashApp
         from jobdash.tui.context import DashboardContext

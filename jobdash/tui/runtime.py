@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from textual.app import App
     from textual.message import Message
 
-    from jobdash.operations.account_worker import AccountWorker
-    from jobdash.operations.backends.base import FetchedResults
+    from jobdash.operations.accounts.rate_limiter import CancelToken
     from jobdash.operations.context import OperationContext
     from jobdash.operations.notify import Notifier
-    from jobdash.operations.rate_limiter import CancelToken
-    from jobdash.operations.sync import SyncReport
+    from jobdash.operations.polling.account_worker import AccountWorker
+    from jobdash.operations.polling.sync import SyncReport
+    from jobdash.operations.results.fetch_request import FetchedResults
     from jobdash.operations.writer_thread import WriterThread
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class Runtime:
 
     async def _begin_accounts(self, store: WriterThread) -> None:
         """Register the keys, and then serve the accounts: nothing is asked in the name of another key."""
-        from jobdash.operations.account_keys import register_keys
+        from jobdash.operations.accounts.keys import register_keys
 
         while True:
             try:
@@ -100,9 +100,9 @@ class Runtime:
         self._start_accounts()
 
     def _start_accounts(self) -> None:
-        from jobdash.operations.abandoned import polled_accounts
-        from jobdash.operations.account_worker import AccountWorker, close_abandoned
-        from jobdash.operations.rate_limiter import CancelToken
+        from jobdash.operations.accounts.rate_limiter import CancelToken
+        from jobdash.operations.actions.abandoned import polled_accounts
+        from jobdash.operations.polling.account_worker import AccountWorker, close_abandoned
 
         context = self._context
         for account in context.config.accounts:
@@ -176,8 +176,8 @@ class Runtime:
             raise self._context.store_error(error) from error
 
     def _begin(self, run: ActionRun) -> None:
-        from jobdash.operations.account_worker import execute_and_report
-        from jobdash.operations.rate_limiter import CancelToken
+        from jobdash.operations.accounts.rate_limiter import CancelToken
+        from jobdash.operations.polling.account_worker import execute_and_report
 
         stop = CancelToken()
         work = self.work(stop)
@@ -195,8 +195,8 @@ class Runtime:
 
     def work(self, stop: CancelToken | None = None) -> OperationContext:
         """Return what operations work with; raises StoreError while nothing can be written."""
+        from jobdash.operations.accounts.rate_limiter import CancelToken
         from jobdash.operations.context import OperationContext
-        from jobdash.operations.rate_limiter import CancelToken
 
         self._refuse_closed()
         assert self._store is not None
@@ -222,7 +222,7 @@ class Runtime:
         if self._store is None or self._stopped:
             return
 
-        from jobdash.operations.account_worker import poll_now
+        from jobdash.operations.polling.account_worker import poll_now
 
         async def due(store: WriterThread) -> None:
             await poll_now(store)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from jobdash.domain.text import clean
 from jobdash.errors import JobdashError
-from jobdash.operations.submit_outcome import WELL, SubmitEnd, SubmitOutcome, worst
-from jobdash.operations.submit_request import SubmitRequest
+from jobdash.operations.submission.outcome import WELL, SubmitEnd, SubmitOutcome, worst
+from jobdash.operations.submission.request import SubmitRequest
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import Host
 from jobdash.tui.messages import Severity
@@ -54,7 +54,7 @@ class SubmitFlow:
     async def _send(self, request: SubmitRequest) -> SubmitOutcome:
         """Submit a file; return the message about all its parts."""
         # Loaded after the form is shown; the threads of the accounts have it already.
-        from jobdash.operations.submit_queue import submit_file
+        from jobdash.operations.submission.queue import submit_file
 
         runtime = self._app.runtime
         done = await submit_file(request, runtime.accounts[request.account.name], runtime.work())

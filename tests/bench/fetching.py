@@ -16,14 +16,14 @@ from openai import AsyncOpenAI
 
 from jobdash.demo.emulator import OPENAI_KEY
 from jobdash.domain.plan import ActionResult
-from jobdash.operations.account_session import GetBatch
-from jobdash.operations.backends.base import FetchRequest
-from jobdash.operations.downloads import DownloadInput, DownloadResults
-from jobdash.operations.input_copies import keep_input_copy
+from jobdash.operations.accounts.downloads import DownloadInput, DownloadResults
+from jobdash.operations.accounts.session import GetBatch
+from jobdash.operations.fetch import fetch
 from jobdash.operations.job_lookup import Browser, Scope, Sort
-from jobdash.operations.result_folder import INDEX
-from jobdash.operations.results import fetch
-from jobdash.operations.sync import Sync
+from jobdash.operations.polling.sync import Sync
+from jobdash.operations.results.fetch_request import FetchRequest
+from jobdash.operations.results.folder import INDEX
+from jobdash.operations.results.input_copies import keep_input_copy
 from tests.bench.local import ENTER, compare_keys
 from tests.bench.network import IN_FLIGHT, account, emulator
 from tests.bench.report import Finding, ms, ratio

@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from jobdash.operations.sync import Sync
+from jobdash.operations.polling.sync import Sync
 from tests.bench.network import account, emulator
 from tests.bench.report import Finding, ratio
 from tests.bench.screen import CHROME, HELLO, bare, dashboard

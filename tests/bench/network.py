@@ -18,12 +18,12 @@ from openai import AsyncOpenAI
 from jobdash.demo.emulator import ANTHROPIC_KEY, MISTRAL_KEY, OPENAI_KEY
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.plan import ActionResult, DecisionContext
-from jobdash.operations.account_session import AccountSession, ListPage
+from jobdash.operations.accounts.session import AccountSession, ListPage
 from jobdash.operations.context import OperationContext
 from jobdash.operations.execution import execute
 from jobdash.operations.job_lookup import Browser, Scope, open_browser
 from jobdash.operations.planning import plan_cancel_all
-from jobdash.operations.sync import Sync
+from jobdash.operations.polling.sync import Sync
 from jobdash.operations.writer_thread import WriterThread
 from tests.bench.report import Finding, ratio
 from tests.bench.terminal import clean_environment, python

@@ -17,9 +17,9 @@ from pathlib import Path
 from jobdash.domain.job import JobRow
 from jobdash.operations.job_lookup import open_browser
 from jobdash.operations.private_files import BUFFER
-from jobdash.operations.result_folder import MISSING, RESULTS, ResultFolder
-from jobdash.operations.result_items import ResultFiles, open_index
-from jobdash.operations.result_join import ResultScan, join_results
+from jobdash.operations.results.folder import MISSING, RESULTS, ResultFolder
+from jobdash.operations.results.items import ResultFiles, open_index
+from jobdash.operations.results.join import ResultScan, join_results
 from jobdash.providers.input_check import input_rules
 from jobdash.providers.input_parts import InputLimits
 from jobdash.providers.openai.info import INFO

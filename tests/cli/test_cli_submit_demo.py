@@ -25,7 +25,7 @@ from jobdash.domain.attention import AttentionReason
 from jobdash.domain.time import system_clock
 from jobdash.operations.attention import failing_accounts
 from jobdash.operations.job_lookup import Scope, Sort
-from jobdash.operations.result_folder import kept_folder
+from jobdash.operations.results.folder import kept_folder
 
 
 @pytest.fixture

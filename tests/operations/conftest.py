@@ -13,7 +13,7 @@ from operations_kit import World, made_accounts, made_config
 from shared.empty_store import empty_store
 
 from jobdash.demo.emulator import Emulator, EmulatorServer, ManualClock
-from jobdash.operations.account_clients import AccountClients
+from jobdash.operations.accounts.clients import AccountClients
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.location import StoreLocation

@@ -9,11 +9,11 @@ from pathlib import Path
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionSummary, Choices, Plan
 from jobdash.domain.time import system_clock
+from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.context import OperationContext
 from jobdash.operations.execution import execute
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.planning import plan_jobs
-from jobdash.operations.rate_limiter import CancelToken
 from jobdash.operations.writer_thread import WriterThread
 
 

@@ -29,15 +29,15 @@ from jobdash.domain.account import Account, Secret
 from jobdash.domain.job import Event, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionSummary, Choices
 from jobdash.domain.plan import Plan as ActionPlan
-from jobdash.operations.account_clients import AccountClients
-from jobdash.operations.account_session import AccountSession
+from jobdash.operations.accounts.clients import AccountClients
+from jobdash.operations.accounts.rate_limiter import CancelToken
+from jobdash.operations.accounts.session import AccountSession
 from jobdash.operations.context import OperationContext
 from jobdash.operations.execution import execute
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.planning import plan_jobs
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.sync import SyncReport
-from jobdash.operations.sync_accounts import AccountSyncs
+from jobdash.operations.polling.sync import SyncReport
+from jobdash.operations.polling.sync_accounts import AccountSyncs
 from jobdash.operations.writer_thread import WriterThread
 from jobdash.providers.registry import BUNDLED
 from jobdash.store.records import Intent

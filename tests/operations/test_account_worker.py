@@ -17,10 +17,10 @@ from shared.other_program import refuse as no_room
 
 from jobdash.domain.time import system_clock
 from jobdash.errors import ConfigError, StoreError, Unavailable
-from jobdash.operations.account_session import ListPage
-from jobdash.operations.account_worker import AccountWorker
+from jobdash.operations.accounts.session import ListPage
+from jobdash.operations.polling.account_worker import AccountWorker
+from jobdash.operations.polling.sync import SyncReport
 from jobdash.operations.store_admin import make_store
-from jobdash.operations.sync import SyncReport
 from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.reader import Reader
 

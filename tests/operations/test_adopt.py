@@ -14,11 +14,11 @@ from jobdash.domain.attention import AttentionReason
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, DecisionKind
 from jobdash.domain.status import Status
-from jobdash.operations.adopt import adopt, disown
+from jobdash.operations.actions.adopt import adopt, disown
 from jobdash.operations.attention import jobs_needing_attention
 from jobdash.operations.planning import plan_jobs
-from jobdash.operations.submit import submit
-from jobdash.operations.submit_request import order
+from jobdash.operations.submission.request import order
+from jobdash.operations.submission.submit import submit
 
 BATCHES = "/v1/messages/batches"
 

@@ -13,11 +13,11 @@ from jobdash.demo.emulator import BatchFailure, BatchPlan, BatchScript, Ending, 
 from jobdash.domain.account import Account, Secret
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.backends.base import FetchRequest
-from jobdash.operations.collect import collect
 from jobdash.operations.execution import execute
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.providers import has_results
+from jobdash.operations.results.collect import collect
+from jobdash.operations.results.fetch_request import FetchRequest
 from jobdash.providers.registry import BUNDLED
 
 SECOND = "-second"

@@ -12,7 +12,7 @@ from shared.other_program import other_program
 from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, MalformedJson, Reset, Switches
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.cancel import NO_ANSWER
+from jobdash.operations.actions.cancel import NO_ANSWER
 from jobdash.operations.execution import execute
 from jobdash.operations.job_lookup import Scope
 from jobdash.operations.planning import plan_cancel_all

@@ -34,13 +34,13 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.results import ResultCounts, ResultFormat
 from jobdash.errors import JobdashError, StoreBusy, UsageError
-from jobdash.operations.backends.base import FetchedResults, FetchRequest
-from jobdash.operations.held_folder import HeldFolder
+from jobdash.operations.fetch import fetch
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.result_folder import folder_of
-from jobdash.operations.result_formats import check_format
-from jobdash.operations.result_join import JoinedResults, join_results
-from jobdash.operations.results import fetch
+from jobdash.operations.results.fetch_request import FetchedResults, FetchRequest
+from jobdash.operations.results.folder import folder_of
+from jobdash.operations.results.formats import check_format
+from jobdash.operations.results.held_folder import HeldFolder
+from jobdash.operations.results.join import JoinedResults, join_results
 from jobdash.store.writer import Writer
 
 CONTENT = "*/content"
@@ -576,7 +576,7 @@ async def test_a_fetch_cancelled_while_it_names_its_files_takes_none_of_the_next
     monkeypatch.setattr(os, "fsync", slow)
     first = asyncio.create_task(collected(world, row, tmp_path))
     assert await asyncio.to_thread(reached.wait, 10)
-    monkeypatch.setattr("jobdash.operations.held_folder._GIVEN_UP_SECONDS", 0.01)
+    monkeypatch.setattr("jobdash.operations.results.held_folder._GIVEN_UP_SECONDS", 0.01)
     first.cancel()
     await asyncio.wait([first], timeout=10)
     assert first.cancelled(), "it ends at once"
@@ -634,7 +634,7 @@ async def test_an_error_file_that_is_gone_leaves_the_loop_free(
     details = world.browser.job(row.id)
     assert details is not None
     world.fault(ErrorAnswer(404), f"*/{details.files['error']}/content")
-    monkeypatch.setattr("jobdash.operations.result_download._ADVANCED_EVERY", 1)
+    monkeypatch.setattr("jobdash.operations.results.download._ADVANCED_EVERY", 1)
     goes_on, held_up, fdatasync = threading.Event(), list[bool](), os.fdatasync
 
     def slow(descriptor: int) -> None:
@@ -838,7 +838,7 @@ async def test_few_results_are_joined_at_once(
             met.append(three.wait(0.5))
         return join_results(*args, **more)
 
-    monkeypatch.setattr("jobdash.operations.result_download.join_results", joined)
+    monkeypatch.setattr("jobdash.operations.results.download.join_results", joined)
     request = FetchRequest(tmp_path, lambda: Browser(world.config.database, world.ms), world.work)
     assert {done.result for done in await fetch(rows, request)} == {DONE}
     assert met == []

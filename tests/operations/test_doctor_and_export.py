@@ -14,11 +14,11 @@ from jobdash.demo.generated_jobs import sample_rows
 from jobdash.domain.failures import failure_groups, truncated, worth_asking
 from jobdash.domain.plan import ActionResult
 from jobdash.errors import AuthRejected, ConfigError, StoreError
-from jobdash.operations.account_clients import AccountClients, duplicate_accounts
-from jobdash.operations.account_session import ListPage
+from jobdash.operations.accounts.clients import AccountClients, duplicate_accounts
+from jobdash.operations.accounts.session import ListPage
+from jobdash.operations.actions.refresh_errors import Refreshed, refresh_errors
 from jobdash.operations.doctor import account_facts, store_facts
 from jobdash.operations.job_lookup import Browser, Scope, Sort
-from jobdash.operations.refresh_errors import Refreshed, refresh_errors
 from jobdash.store.sample_loader import build_sample_store
 
 FAILURES = (

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import make_url
 
 from jobdash.errors import ConfigError
-from jobdash.operations.function_jobs import _engine_settings
+from jobdash.operations.scripts.functions import _engine_settings
 
 
 def test_stores_beside_each_other_have_queues_of_their_own(tmp_path: Path) -> None:

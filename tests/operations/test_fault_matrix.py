@@ -12,11 +12,11 @@ from jobdash.demo.emulator import CutBody, Delay, EmptyJson, ErrorAnswer, Malfor
 from jobdash.demo.emulator.faults import Effect
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.backends.base import FetchRequest
+from jobdash.operations.fetch import fetch
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.results import fetch
-from jobdash.operations.submit import submit
-from jobdash.operations.submit_request import order
+from jobdash.operations.results.fetch_request import FetchRequest
+from jobdash.operations.submission.request import order
+from jobdash.operations.submission.submit import submit
 
 pytestmark = pytest.mark.slow
 

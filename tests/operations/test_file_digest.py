@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobdash.operations.file_digest import FileDigest, FileFacts, file_facts
+from jobdash.operations.results.file_digest import FileDigest, FileFacts, file_facts
 
 
 @pytest.mark.parametrize("pieces", [0, 1, 40])

@@ -7,8 +7,8 @@ from operations_kit import CANCEL, WORK_KEY, World, made_accounts
 from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Reset, Switches
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult
 from jobdash.domain.status import Status
+from jobdash.operations.actions.undo import find_undoable, undo, undo_words
 from jobdash.operations.person import current_actor
-from jobdash.operations.undo import find_undoable, undo, undo_words
 
 
 async def test_both_sides_are_told(world: World) -> None:

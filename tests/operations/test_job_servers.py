@@ -13,14 +13,14 @@ from jobdash.demo.emulator import BatchScript, Emulator, EmulatorServer, Ending,
 from jobdash.domain.plan import Action, ActionResult, Choices
 from jobdash.domain.status import Status
 from jobdash.errors import ConfigError
-from jobdash.operations.account_session import GetBatch
+from jobdash.operations.accounts.session import GetBatch
+from jobdash.operations.actions.refresh_errors import refresh_errors
+from jobdash.operations.actions.undo import find_undoable, undo
 from jobdash.operations.execution import execute
 from jobdash.operations.person import current_actor
 from jobdash.operations.planning import plan_jobs
-from jobdash.operations.refresh_errors import refresh_errors
-from jobdash.operations.remote_lookup import find_remote
-from jobdash.operations.undo import find_undoable, undo
-from jobdash.operations.wait import WaitProgress, wait_until
+from jobdash.operations.polling.remote_lookup import find_remote
+from jobdash.operations.polling.wait import WaitProgress, wait_until
 from jobdash.store.writer import Writer
 
 

@@ -15,12 +15,12 @@ from shared.local_kit import ELSEWHERE, begin
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.backends.base import FetchRequest
-from jobdash.operations.collect import collect
 from jobdash.operations.person import current_host
-from jobdash.operations.result_folder import kept_folder
-from jobdash.operations.script_processes import log_here, log_place
-from jobdash.operations.script_results import fetch_items
+from jobdash.operations.results.collect import collect
+from jobdash.operations.results.fetch_request import FetchRequest
+from jobdash.operations.results.folder import kept_folder
+from jobdash.operations.scripts.processes import log_here, log_place
+from jobdash.operations.scripts.results import fetch_items
 from jobdash.operations.storage import local_folders
 
 

@@ -17,12 +17,12 @@ from shared.answering import Answering, Asked, answering, batch, page
 from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
+from jobdash.operations.actions.reconcile import NOT_APPLIED
 from jobdash.operations.person import current_actor
-from jobdash.operations.reconcile import NOT_APPLIED
-from jobdash.operations.submit import NO_ANSWER, submit
-from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
-from jobdash.operations.submit_request import order
-from jobdash.operations.wait import WaitProgress, wait_until
+from jobdash.operations.polling.wait import WaitProgress, wait_until
+from jobdash.operations.submission.outcome import SubmitEnd, SubmitOutcome
+from jobdash.operations.submission.request import order
+from jobdash.operations.submission.submit import NO_ANSWER, submit
 from jobdash.store.writer import Writer
 
 

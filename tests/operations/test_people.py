@@ -14,8 +14,8 @@ from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import Status
 from jobdash.errors import ConfigError, KeyDiffers
-from jobdash.operations.account_clients import AccountClients
-from jobdash.operations.account_keys import ALIVE_MS, fingerprint, in_store, others_alive, register_keys
+from jobdash.operations.accounts.clients import AccountClients
+from jobdash.operations.accounts.keys import ALIVE_MS, fingerprint, in_store, others_alive, register_keys
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.person import current_actor
 from jobdash.operations.writer_thread import WriterThread

@@ -17,14 +17,20 @@ from jobdash.config.settings import SyncSettings
 from jobdash.demo.emulator import ErrorAnswer, Reset
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action
+from jobdash.operations.actions.undo import find_undoable, undo
 from jobdash.operations.person import current_actor
-from jobdash.operations.poll_interval import CANCELLING_MS, next_poll_ms, overdue_at, poll_interval, rest_ms
-from jobdash.operations.remote_lookup import find_remote
-from jobdash.operations.submit import submit
-from jobdash.operations.submit_request import order
-from jobdash.operations.sync import CLAIM_MS
-from jobdash.operations.undo import find_undoable, undo
-from jobdash.operations.wait import WaitProgress, wait_until
+from jobdash.operations.polling.poll_interval import (
+    CANCELLING_MS,
+    next_poll_ms,
+    overdue_at,
+    poll_interval,
+    rest_ms,
+)
+from jobdash.operations.polling.remote_lookup import find_remote
+from jobdash.operations.polling.sync import CLAIM_MS
+from jobdash.operations.polling.wait import WaitProgress, wait_until
+from jobdash.operations.submission.request import order
+from jobdash.operations.submission.submit import submit
 from jobdash.store.writer import Writer
 
 IDLE_MS = 15 * 60_000

@@ -17,9 +17,9 @@ from jobdash.domain.cost import Cost, ListPrice
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import Status
-from jobdash.operations.backends.base import FetchRequest
+from jobdash.operations.fetch import fetch
 from jobdash.operations.pricing import dollars, input_cost, price_of, price_stale, reprice
-from jobdash.operations.results import fetch
+from jobdash.operations.results.fetch_request import FetchRequest
 from jobdash.store.sort_orders import Scope
 from jobdash.store.writer import Writer
 

@@ -15,13 +15,13 @@ from jobdash.domain.account import Account, Secret
 from jobdash.domain.filter.language import parse
 from jobdash.domain.plan import Action, ActionResult, DecisionKind
 from jobdash.domain.status import Status
-from jobdash.operations.backends.base import FetchRequest
-from jobdash.operations.collect import collect
 from jobdash.operations.job_lookup import Browser, Scope
 from jobdash.operations.planning import plan_jobs
-from jobdash.operations.submit import submit
-from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
-from jobdash.operations.submit_request import order
+from jobdash.operations.results.collect import collect
+from jobdash.operations.results.fetch_request import FetchRequest
+from jobdash.operations.submission.outcome import SubmitEnd, SubmitOutcome
+from jobdash.operations.submission.request import order
+from jobdash.operations.submission.submit import submit
 from jobdash.providers.openai.info import INFO
 from jobdash.store.bootstrap import open_for_worker
 

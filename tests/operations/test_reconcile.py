@@ -10,7 +10,7 @@ from shared.other_program import refusing
 
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.reconcile import INTERRUPTED
+from jobdash.operations.actions.reconcile import INTERRUPTED
 from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.owner import current_owner
 from jobdash.store.records import Actor, NewJob, Refusal

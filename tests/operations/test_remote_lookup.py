@@ -6,7 +6,7 @@ from operations_kit import KEYS, World, made_accounts
 
 from jobdash.demo.emulator import ErrorAnswer
 from jobdash.errors import ConfigError, JobNotFound, ProviderError
-from jobdash.operations.remote_lookup import RemoteMatch, candidates, find_remote
+from jobdash.operations.polling.remote_lookup import RemoteMatch, candidates, find_remote
 
 
 async def found(world: World, word: str, only: tuple[str, ...] = ()) -> RemoteMatch:

@@ -9,8 +9,8 @@ from operations_kit import KEYS, World, made_accounts
 from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Switches
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.abandoned import NOT_CONFIRMED, give_up_removals, polled_accounts
-from jobdash.operations.account_worker import close_abandoned
+from jobdash.operations.actions.abandoned import NOT_CONFIRMED, give_up_removals, polled_accounts
+from jobdash.operations.polling.account_worker import close_abandoned
 
 OVERDUE = 20 * 60.0
 

@@ -9,11 +9,11 @@ from operations_kit import CANCEL, World
 from jobdash.demo.emulator import ErrorAnswer
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.account_session import CreateBatch
+from jobdash.operations.accounts.session import CreateBatch
+from jobdash.operations.actions.remove import finish_waiting
+from jobdash.operations.actions.undo import find_undoable, undo
 from jobdash.operations.execution import execute
 from jobdash.operations.person import current_actor
-from jobdash.operations.remove import finish_waiting
-from jobdash.operations.undo import find_undoable, undo
 from jobdash.providers.base import Submission
 from jobdash.store.records import IntentKind
 

@@ -11,8 +11,8 @@ from shared.other_program import refusing
 from jobdash.demo.emulator import CancelBehaviour, ErrorAnswer, Reset, Switches
 from jobdash.domain.plan import Action, ActionResult, DecisionKind
 from jobdash.domain.status import Status
+from jobdash.operations.actions.undo import find_undoable, undo
 from jobdash.operations.person import current_actor
-from jobdash.operations.undo import find_undoable, undo
 from jobdash.store.records import UndoKind
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobdash.domain.results import ResultCounts
-from jobdash.operations.result_join import JoinedResults, ResultScan, join_results
+from jobdash.operations.results.join import JoinedResults, ResultScan, join_results
 from jobdash.providers.openai.results import read_line
 
 KEYS = [f"row-{number}" for number in range(6)]

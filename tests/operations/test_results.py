@@ -14,10 +14,10 @@ from shared.other_program import other_program
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.backends.base import FetchedResults, FetchRequest
+from jobdash.operations.fetch import fetch
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.results import fetch
-from jobdash.operations.wait import WaitProgress, wait_until
+from jobdash.operations.polling.wait import WaitProgress, wait_until
+from jobdash.operations.results.fetch_request import FetchedResults, FetchRequest
 
 FOR_EVER = 10**13
 """Milliseconds, by whichever clock."""

@@ -20,14 +20,14 @@ from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Plan
 from jobdash.domain.status import Status
-from jobdash.operations.backends.base import FetchedResults, FetchRequest
 from jobdash.operations.execution import execute
-from jobdash.operations.input_copies import input_copy
+from jobdash.operations.fetch import fetch
 from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort
 from jobdash.operations.planning import plan_jobs
-from jobdash.operations.results import fetch
-from jobdash.operations.submit import submit
-from jobdash.operations.submit_request import order
+from jobdash.operations.results.fetch_request import FetchedResults, FetchRequest
+from jobdash.operations.results.input_copies import input_copy
+from jobdash.operations.submission.request import order
+from jobdash.operations.submission.submit import submit
 from jobdash.store.owner import current_owner
 from jobdash.store.records import Actor, NewJob, Refusal
 from jobdash.store.writer import Writer

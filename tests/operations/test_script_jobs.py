@@ -16,12 +16,12 @@ from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.domain.time import system_clock
 from jobdash.errors import StoreError
+from jobdash.operations.actions.undo import find_undoable, undo
 from jobdash.operations.execution import execute
 from jobdash.operations.job_lookup import Scope
 from jobdash.operations.person import current_actor
 from jobdash.operations.planning import plan_cancel_all
-from jobdash.operations.script_jobs import close_abandoned
-from jobdash.operations.undo import find_undoable, undo
+from jobdash.operations.scripts.jobs import close_abandoned
 from jobdash.store.leases import LeaseRefused
 from jobdash.store.location import beside
 from jobdash.store.writer import Writer
@@ -450,7 +450,7 @@ async def test_the_log_says_who_did_what(local: LocalWorld) -> None:
 
 
 def test_items_are_json_of_their_own(local: LocalWorld) -> None:
-    from jobdash.operations.script_results import item_json
+    from jobdash.operations.scripts.results import item_json
 
     run = begin(local.path)
     run.did("error")

@@ -18,9 +18,9 @@ from shared.other_program import other_program
 from jobdash.domain.describe import job_text
 from jobdash.domain.describe.plan_text import notes
 from jobdash.domain.plan import Action, ActionResult
-from jobdash.operations import script_jobs
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.script_control import stop_process
+from jobdash.operations.accounts.rate_limiter import CancelToken
+from jobdash.operations.scripts import jobs as script_jobs
+from jobdash.operations.scripts.control import stop_process
 from jobdash.store.location import beside
 from jobdash.store.owner import current_owner
 
@@ -93,7 +93,7 @@ async def test_one_whose_id_is_given_again_while_we_look_is_never_touched(
 ) -> None:
     with process(SLEEP) as child:
         owner = owner_of(child.pid)
-        monkeypatch.setattr("jobdash.operations.script_processes.cannot_stop", lambda *_: None)
+        monkeypatch.setattr("jobdash.operations.scripts.processes.cannot_stop", lambda *_: None)
         told = await stop_process(replace(owner, started=owner.started - 1), grace_s=SHORT)
         assert child.poll() is None
     assert told == "its process has ended already"

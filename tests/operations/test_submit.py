@@ -16,9 +16,9 @@ from jobdash.domain.status import Status
 from jobdash.errors import UsageError
 from jobdash.operations.execution import execute
 from jobdash.operations.person import current_actor
-from jobdash.operations.submit import NO_ANSWER, submit
-from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
-from jobdash.operations.submit_request import order
+from jobdash.operations.submission.outcome import SubmitEnd, SubmitOutcome
+from jobdash.operations.submission.request import order
+from jobdash.operations.submission.submit import NO_ANSWER, submit
 from jobdash.store.writer import Writer
 
 

@@ -12,9 +12,9 @@ from operations_kit import ALL_KEYS, HOUR, World, anthropic_requests, made_accou
 from jobdash.demo.emulator import BatchPlan, ErrorAnswer, Reset, Switches, Timing
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
-from jobdash.operations.submit import submit
-from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
-from jobdash.operations.submit_request import order
+from jobdash.operations.submission.outcome import SubmitEnd, SubmitOutcome
+from jobdash.operations.submission.request import order
+from jobdash.operations.submission.submit import submit
 from jobdash.store.owner import current_owner
 from jobdash.store.records import Actor, NewJob
 from jobdash.store.writer import Writer

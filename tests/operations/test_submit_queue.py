@@ -17,14 +17,14 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import QUEUED_HERE, Status
 from jobdash.errors import OverLimit, UsageError
-from jobdash.operations.backends.base import FetchRequest
 from jobdash.operations.execution import execute
-from jobdash.operations.input_copies import input_copy
+from jobdash.operations.fetch import fetch
 from jobdash.operations.job_lookup import Browser, Scope, Sort
-from jobdash.operations.results import fetch
-from jobdash.operations.submit_outcome import SubmitEnd, SubmitOutcome
-from jobdash.operations.submit_queue import enqueue, send_queued, submit_file
-from jobdash.operations.submit_request import SubmitRequest, order
+from jobdash.operations.results.fetch_request import FetchRequest
+from jobdash.operations.results.input_copies import input_copy
+from jobdash.operations.submission.outcome import SubmitEnd, SubmitOutcome
+from jobdash.operations.submission.queue import enqueue, send_queued, submit_file
+from jobdash.operations.submission.request import SubmitRequest, order
 
 RUNNING = 100.0
 CREATE = ("POST", "/v1/batches")

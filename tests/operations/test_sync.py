@@ -18,10 +18,10 @@ from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
 from jobdash.domain.time import HOUR as HOUR_MS
 from jobdash.errors import StoreError
-from jobdash.operations.account_clients import duplicate_accounts
-from jobdash.operations.account_session import AccountSession
-from jobdash.operations.sync import CLAIM_MS, Sync
-from jobdash.operations.sync_accounts import rejected
+from jobdash.operations.accounts.clients import duplicate_accounts
+from jobdash.operations.accounts.session import AccountSession
+from jobdash.operations.polling.sync import CLAIM_MS, Sync
+from jobdash.operations.polling.sync_accounts import rejected
 from jobdash.store.writer import Writer
 
 

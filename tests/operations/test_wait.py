@@ -13,7 +13,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
 from jobdash.errors import ConfigError
-from jobdash.operations.wait import WaitProgress, WaitResult, wait_until
+from jobdash.operations.polling.wait import WaitProgress, WaitResult, wait_until
 
 
 def ended(row: JobRow) -> bool:

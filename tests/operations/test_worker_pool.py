@@ -17,7 +17,7 @@ from shared.deadlines import joined
 
 import jobdash
 from jobdash.errors import StoreError
-from jobdash.operations.worker_pool import PoolOptions, WorkerPool
+from jobdash.operations.scripts.worker_pool import PoolOptions, WorkerPool
 from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.dialects import base
 from jobdash.store.owner import current_owner
@@ -95,8 +95,8 @@ class Bench:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     path = tmp_path / "d" / "jobs.db"
     ensure_store(path)
-    monkeypatch.setattr("jobdash.operations.worker_pool.TICK_S", 0.02)
-    monkeypatch.setattr("jobdash.operations.worker_pool.IDLE_TICK_S", 0.02)
+    monkeypatch.setattr("jobdash.operations.scripts.worker_pool.TICK_S", 0.02)
+    monkeypatch.setattr("jobdash.operations.scripts.worker_pool.IDLE_TICK_S", 0.02)
     monkeypatch.setenv("JOBDASH_CONFIG", str(tmp_path / "none.toml"))
     (tmp_path / "none.toml").touch()
     return Bench(path)
@@ -421,7 +421,7 @@ def test_an_engine_that_calls_too_often_is_declined(bench: Bench) -> None:
 def test_a_part_that_has_cost_two_workers_is_done_alone(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jobdash.operations.worker_pool._AGAIN_S", 0.02)
+    monkeypatch.setattr("jobdash.operations.scripts.worker_pool._AGAIN_S", 0.02)
     running: set[int] = set()
     beside: list[set[int]] = []
 
@@ -446,7 +446,7 @@ def test_a_worker_that_does_a_part_alone_leaves_other_keys_with_the_engine(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that takes each key and does nothing would leave none to the workers that have room."""
-    monkeypatch.setattr("jobdash.operations.worker_pool._AGAIN_S", 0.02)
+    monkeypatch.setattr("jobdash.operations.scripts.worker_pool._AGAIN_S", 0.02)
     began, go_on = threading.Event(), threading.Event()
 
     @jobdash.job

@@ -116,7 +116,7 @@ def test_list_json_is_the_leanest_of_all(made: Path) -> None:
 
 
 def test_what_prices_batches_loads_the_table_of_prices_with_the_first_batch() -> None:
-    assert not loaded("import jobdash.operations.sync, jobdash.operations.collect") & PRICES
+    assert not loaded("import jobdash.operations.polling.sync, jobdash.operations.results.collect") & PRICES
 
 
 @pytest.mark.parametrize("args", [["--help"], ["cancel", "--help"], ["config", "path"], ["--version"]])

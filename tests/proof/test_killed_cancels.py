@@ -10,7 +10,7 @@ from kit.world import CANCEL, MINUTE, PROFILE_CANCEL, World
 from shared.slices import turns
 
 from jobdash.domain.status import Status
-from jobdash.operations.reconcile import INTERRUPTED
+from jobdash.operations.actions.reconcile import INTERRUPTED
 
 NEVER_SENT = ("before begin_cancel", "commit begin_cancel")
 NOT_APPLIED = ("after begin_cancel", "request")

@@ -12,8 +12,8 @@ from kit.kill_points import killed
 from kit.world import CONTENT, HOUR, World
 
 from jobdash.demo.emulator import BatchFailure
-from jobdash.operations.result_folder import INDEX, MANIFEST, OUTPUT, PART, RESULTS
-from jobdash.operations.result_items import open_index, result_files
+from jobdash.operations.results.folder import INDEX, MANIFEST, OUTPUT, PART, RESULTS
+from jobdash.operations.results.items import open_index, result_files
 
 TOTAL, ERRORS = 100, 3
 DOWNLOAD = ("request content", "answer content")

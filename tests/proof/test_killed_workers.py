@@ -86,7 +86,7 @@ def test_a_worker_that_is_asked_to_end_gives_back_what_it_has(hosts: Hosts) -> N
 _IMPATIENT = """
 import sys
 from jobdash.cli.main import run
-from jobdash.operations import worker_pool
+from jobdash.operations.scripts import worker_pool
 
 worker_pool.DRAIN_S = 0.5
 sys.exit(run(sys.argv[1:]))

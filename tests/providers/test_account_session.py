@@ -25,7 +25,9 @@ from jobdash.errors import (
     RateLimited,
     Unavailable,
 )
-from jobdash.operations.account_session import (
+from jobdash.operations.accounts.downloads import DownloadResults
+from jobdash.operations.accounts.rate_limiter import RateLimiter, RequestKind
+from jobdash.operations.accounts.session import (
     AccountSession,
     CancelBatch,
     CancelToken,
@@ -38,8 +40,6 @@ from jobdash.operations.account_session import (
     NotSent,
     UploadFile,
 )
-from jobdash.operations.downloads import DownloadResults
-from jobdash.operations.rate_limiter import RateLimiter, RequestKind
 from jobdash.providers.base import RemotePage
 
 ACCOUNT = Account("work", "openai", "WORK_KEY", Secret("sk-x"))

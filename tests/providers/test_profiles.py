@@ -15,7 +15,7 @@ from jobdash.domain.account import Account, Header, Secret
 from jobdash.domain.status import Status
 from jobdash.domain.time import DAY
 from jobdash.errors import BadResponse, InvalidRequest, UsageError
-from jobdash.operations.submit_request import order
+from jobdash.operations.submission.request import order
 from jobdash.providers.openai.batches import read_job
 from jobdash.providers.openai.info import INFO
 from jobdash.providers.registry import bundled, open_adapter, provider_of

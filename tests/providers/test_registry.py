@@ -144,7 +144,7 @@ def test_claims(word: str, claimants: set[str]) -> None:
     [
         ("jobdash.providers.registry", ("openai", "google", "httpx2", "stamina", "pydantic")),
         ("jobdash.providers.input_check", ("openai", "google", "httpx2", "stamina", "pydantic")),
-        ("jobdash.operations.account_session", ("openai", "google", "httpx2", "pydantic")),
+        ("jobdash.operations.accounts.session", ("openai", "google", "httpx2", "pydantic")),
         ("jobdash.providers.openai.batches", ("google",)),
         ("jobdash.providers.gemini.batches", ("openai",)),
     ],

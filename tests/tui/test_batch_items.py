@@ -23,7 +23,7 @@ from jobdash.demo.emulator import (
     Timing,
 )
 from jobdash.domain.status import Tab
-from jobdash.operations.input_copies import input_copy
+from jobdash.operations.results.input_copies import input_copy
 from jobdash.tui.screens.item import ItemScreen
 from jobdash.tui.screens.job import JobScreen
 from jobdash.tui.widgets.item_list import ItemList

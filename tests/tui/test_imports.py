@@ -10,7 +10,7 @@ from pathlib import Path
 from tui_kit import jobs, machine_env, make_store
 
 HEAVY = ("openai", "google.genai", "sqlalchemy", "sqlmodel", "pydantic", "alembic", "httpx2", "stamina",
-         "jobdash.operations.result_items")  # fmt: skip
+         "jobdash.operations.results.items")  # fmt: skip
 _PROGRAM = """
 import asyncio, json, sys
 from pathlib import Path

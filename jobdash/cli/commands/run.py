@@ -37,7 +37,7 @@ def command(
     from jobdash.domain.tags import parse_tags
     from jobdash.domain.text import clean, quantity
     from jobdash.errors import UsageError
-    from jobdash.operations.function_jobs import submit_lines
+    from jobdash.operations.scripts.functions import submit_lines
 
     try:
         read = parse_tags(tags)

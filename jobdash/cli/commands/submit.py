@@ -72,7 +72,7 @@ def command(
     """
     from jobdash.cli.error_output import show_error
     from jobdash.cli.submit_output import check_files, on_disk, submit_files
-    from jobdash.operations.submit_request import order
+    from jobdash.operations.submission.request import order
 
     chosen = chosen_account(context, account)
     read = _read_tags(tags)

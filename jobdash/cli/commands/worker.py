@@ -29,7 +29,7 @@ def command(
     way end, the rest is given back for another worker, and the exit code is 0.
     """
     from jobdash.cli.output import print_error
-    from jobdash.operations.function_jobs import serve
+    from jobdash.operations.scripts.functions import serve
 
     context.refuse_read_only()
     config = context.config

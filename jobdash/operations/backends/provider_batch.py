@@ -14,9 +14,10 @@ from jobdash.domain.remainder import Remainder
 from jobdash.operations.providers import has_results
 
 if TYPE_CHECKING:
-    from jobdash.operations.backends.base import Backend, FetchedResults, FetchRequest
+    from jobdash.operations.backends.base import Backend
     from jobdash.operations.context import OperationContext
     from jobdash.operations.job_lookup import Browser
+    from jobdash.operations.results.fetch_request import FetchedResults, FetchRequest
 
 
 class ProviderBatchBackend:
@@ -26,10 +27,10 @@ class ProviderBatchBackend:
 
     async def act(self, decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
         """Carry out a planned action on one job; raises `JobdashError`."""
-        from jobdash.operations.cancel import cancel_job
-        from jobdash.operations.force_fail import force_fail_job
-        from jobdash.operations.remove import remove_job
-        from jobdash.operations.retry_batch import retry_batch
+        from jobdash.operations.actions.cancel import cancel_job
+        from jobdash.operations.actions.force_fail import force_fail_job
+        from jobdash.operations.actions.remove import remove_job
+        from jobdash.operations.submission.retry_batch import retry_batch
 
         steps = {
             Action.CANCEL: cancel_job,
@@ -41,10 +42,10 @@ class ProviderBatchBackend:
 
     async def fetch(self, row: JobRow, request: FetchRequest) -> FetchedResults:
         """Collect the results of a batch into a folder of its own."""
-        from jobdash.operations.collect import collect
+        from jobdash.operations.results.collect import collect
 
         if request.merged:
-            from jobdash.operations.merged_results import collect_merged
+            from jobdash.operations.results.merged import collect_merged
 
             return await collect_merged(row, request)
         return await collect(row, request)
@@ -58,7 +59,7 @@ class ProviderBatchBackend:
 
     def remainders(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, Remainder]:
         """Return, by id, what is left of batches and their retries; reads fetched results."""
-        from jobdash.operations.batch_family import remainders
+        from jobdash.operations.results.family import remainders
 
         return remainders(browser, rows)
 

@@ -12,12 +12,13 @@ from jobdash.domain.items import ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Decision, Plan
 from jobdash.domain.remainder import Remainder
-from jobdash.operations.script_processes import MOST_CHECKED, start_failure, workers
+from jobdash.operations.scripts.processes import MOST_CHECKED, start_failure, workers
 
 if TYPE_CHECKING:
-    from jobdash.operations.backends.base import Backend, FetchedResults, FetchRequest
+    from jobdash.operations.backends.base import Backend
     from jobdash.operations.context import OperationContext
     from jobdash.operations.job_lookup import Browser
+    from jobdash.operations.results.fetch_request import FetchedResults, FetchRequest
 
 _ITEM_ERRORS = 300
 """Errors of a job that are read for a line of text."""
@@ -30,7 +31,7 @@ class ScriptBackend:
 
     async def act(self, decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
         """Carry out a planned action on one job; raises `JobdashError`."""
-        from jobdash.operations.script_jobs import cancel_local, force_fail_local, remove_local, retry_local
+        from jobdash.operations.scripts.jobs import cancel_local, force_fail_local, remove_local, retry_local
 
         steps = {
             Action.CANCEL: cancel_local,
@@ -42,7 +43,7 @@ class ScriptBackend:
 
     async def fetch(self, row: JobRow, request: FetchRequest) -> FetchedResults:
         """Write the outcomes of a job's items into a file."""
-        from jobdash.operations.script_results import fetch_items
+        from jobdash.operations.scripts.results import fetch_items
 
         return await fetch_items(row, request)
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from jobdash.domain.failures import FailureGroup
 from jobdash.domain.job import JobDetails
 from jobdash.errors import JobdashError, StoreError
-from jobdash.operations.item_source import FetchedItems
+from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.person import is_elsewhere
-from jobdash.operations.rate_limiter import CancelToken
-from jobdash.operations.result_items import ItemTexts, ResultFiles, item_texts, result_files
+from jobdash.operations.results.item_source import FetchedItems
+from jobdash.operations.results.items import ItemTexts, ResultFiles, item_texts, result_files
 from jobdash.tui.terminal.app import display_error
 
 

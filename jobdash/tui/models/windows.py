@@ -12,7 +12,7 @@ from jobdash.operations.job_lookup import SORT_ORDERS, Browser, Scope, Sort, Sor
 
 if TYPE_CHECKING:
     # Not at run time: it imports the code for result files, which the first screen does not read.
-    from jobdash.operations.item_source import ItemSource
+    from jobdash.operations.results.item_source import ItemSource
 
 SLACK = 40
 """Rows read beyond those requested, in the direction of travel."""

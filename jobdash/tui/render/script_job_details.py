@@ -15,7 +15,7 @@ from jobdash.domain.text import clean
 from jobdash.domain.time import short_span
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.person import is_elsewhere
-from jobdash.operations.script_processes import log_file, log_here, log_place, start_failure, tail, worker_of
+from jobdash.operations.scripts.processes import log_file, log_here, log_place, start_failure, tail, worker_of
 from jobdash.tui.render.job_details import ALIKE, Draw, Topics, local_time, time_and_age, topics
 from jobdash.tui.render.job_summary import script_summary_spans
 from jobdash.tui.render.symbols import Symbols

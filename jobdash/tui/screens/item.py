@@ -17,7 +17,7 @@ from textual.containers import Horizontal, Vertical
 from jobdash.domain.items import ITEM_WORDS, ItemRow, ItemStatus
 from jobdash.domain.text import clean
 from jobdash.errors import StoreError
-from jobdash.operations.result_items import ItemTexts
+from jobdash.operations.results.items import ItemTexts
 from jobdash.tui.commands import Place, bindings, item_hints
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.host import Host

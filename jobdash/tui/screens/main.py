@@ -18,7 +18,7 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
 from jobdash.domain.time import MINUTE
 from jobdash.errors import StoreError
-from jobdash.operations.account_keys import with_others
+from jobdash.operations.accounts.keys import with_others
 from jobdash.operations.attention import unusable_health
 from jobdash.operations.ended_jobs import SCRIPTS, EndedJobs
 from jobdash.tui.commands import BY_ID, Place, bindings

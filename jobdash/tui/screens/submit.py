@@ -23,8 +23,8 @@ from jobdash.domain.describe.submit_text import same_file, waiting_words
 from jobdash.domain.tags import parse_tags
 from jobdash.domain.text import clean
 from jobdash.operations.providers import submit_settings
-from jobdash.operations.submit_check import SubmitCheck, SubmitForm, check
-from jobdash.operations.submit_request import SubmitRequest
+from jobdash.operations.submission.check import SubmitCheck, SubmitForm, check
+from jobdash.operations.submission.request import SubmitRequest
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.render.text import TextLine, wrapped
 from jobdash.tui.screens.confirm import ChoiceBox

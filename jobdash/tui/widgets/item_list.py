@@ -13,7 +13,7 @@ from textual.strip import Strip
 
 from jobdash.domain.items import ItemRow, ItemStatus
 from jobdash.domain.text import clean
-from jobdash.operations.item_source import FetchedItems, ItemSource
+from jobdash.operations.results.item_source import FetchedItems, ItemSource
 from jobdash.tui.host import reports_errors
 from jobdash.tui.models.windows import ItemWindow
 from jobdash.tui.render.symbols import Symbols

@@ -16,7 +16,7 @@ from jobdash.domain.items import ITEM_WORDS, NO_ITEM, ItemRow, ItemStatus
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.status import Status
 from jobdash.domain.text import clean
-from jobdash.operations.item_source import FetchedItems, ItemSource, StoredItems
+from jobdash.operations.results.item_source import FetchedItems, ItemSource, StoredItems
 from jobdash.tui.context import DashboardContext
 from jobdash.tui.models.result_loader import ResultLoader
 from jobdash.tui.render.job_details import JobView

@@ -11,10 +11,10 @@ from jobdash.config.settings import SyncSettings
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
 from jobdash.domain.time import system_clock
-from jobdash.operations.abandoned import polled_accounts
-from jobdash.operations.account_worker import AccountWorker, close_abandoned
+from jobdash.operations.actions.abandoned import polled_accounts
 from jobdash.operations.job_lookup import Browser, Scope, Sort
-from jobdash.operations.sync import SyncReport
+from jobdash.operations.polling.account_worker import AccountWorker, close_abandoned
+from jobdash.operations.polling.sync import SyncReport
 from jobdash.operations.writer_thread import WriterThread
 from kit.tasks import Task
 

@@ -12,19 +12,19 @@ from typing import Any
 
 from jobdash.cli.main import COMMANDS, run
 from jobdash.domain.plan import Action, Choices
-from jobdash.operations.account_clients import AccountClients
-from jobdash.operations.account_session import AccountSession
-from jobdash.operations.backends.base import FetchRequest
+from jobdash.operations.accounts.clients import AccountClients
+from jobdash.operations.accounts.session import AccountSession
 from jobdash.operations.context import OperationContext
 from jobdash.operations.execution import execute
+from jobdash.operations.fetch import fetch
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.planning import plan_jobs
-from jobdash.operations.result_items import open_index, result_files
-from jobdash.operations.results import fetch
-from jobdash.operations.submit import submit
-from jobdash.operations.submit_queue import submit_file
-from jobdash.operations.submit_request import order
-from jobdash.operations.sync_accounts import AccountSyncs
+from jobdash.operations.polling.sync_accounts import AccountSyncs
+from jobdash.operations.results.fetch_request import FetchRequest
+from jobdash.operations.results.items import open_index, result_files
+from jobdash.operations.submission.queue import submit_file
+from jobdash.operations.submission.request import order
+from jobdash.operations.submission.submit import submit
 from jobdash.providers.registry import bundled
 from kit import dashboard
 from kit.barrier import Gate, GatedStore, gate_files

@@ -34,13 +34,13 @@ from jobdash.demo.emulator.faults import Effect, Faults
 from jobdash.demo.emulator.journal import Journal, JournalEntry
 from jobdash.domain.account import Account
 from jobdash.domain.job import JobDetails, JobRow
-from jobdash.operations.account_clients import AccountClients
-from jobdash.operations.account_session import AccountSession
+from jobdash.operations.accounts.clients import AccountClients
+from jobdash.operations.accounts.session import AccountSession
+from jobdash.operations.actions.undo import find_undoable, undo
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser, Scope, Sort
-from jobdash.operations.sync import SyncReport
-from jobdash.operations.sync_accounts import AccountSyncs
-from jobdash.operations.undo import find_undoable, undo
+from jobdash.operations.polling.sync import SyncReport
+from jobdash.operations.polling.sync_accounts import AccountSyncs
 from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.owner import Owner
 from kit.child_processes import TIMEOUT_S

@@ -1,0 +1,1 @@
+"""What is done to one job, each checked again when it is done; and its repair after a crash."""

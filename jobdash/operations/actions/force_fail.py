@@ -1,0 +1,63 @@
+"""Force-fail one job: failed here at once, then a cancel at the provider where possible."""
+
+from __future__ import annotations
+
+from jobdash.domain.decide import decide
+from jobdash.domain.job import JobRow
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
+from jobdash.domain.status import TERMINAL
+from jobdash.operations.actions.cancel import CancelAttempt, CancelEnd, ask_cancel
+from jobdash.operations.context import OperationContext
+from jobdash.store.records import Refusal
+from jobdash.store.writer import Writer
+
+_STILL = "it may still run and be billed"
+
+
+async def force_fail_job(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
+    """Force-fail one job; the outcome describes it here and at the provider."""
+    job = decision.job
+    if work.stop.is_set():
+        return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
+
+    def accept(row: JobRow) -> str | None:
+        again = decide(Action.FORCE_FAIL, row, work.situation(), Choices())
+        return None if again.acts else again.reason
+
+    failed = await work.store.write(
+        Writer.force_fail, job.id, fence=job.fence, accept=accept, reason=plan.choices.reason, bulk=plan.bulk
+    )
+    if isinstance(failed, Refusal):
+        return ActionOutcome(
+            job, ActionResult.SKIPPED, failed.reason, failed.row.status if failed.row else None
+        )
+    answer = await cancel_at_provider(failed, plan, work)
+    return ActionOutcome(job, ActionResult.DONE, f"failed here; provider: {answer}", failed.status)
+
+
+async def cancel_at_provider(row: JobRow, plan: Plan, work: OperationContext) -> str:
+    """Ask for a cancel as far as that goes; return what came of it."""
+    if row.queued_here:
+        return "never sent"
+    if row.remote_id is None:
+        return "nothing to cancel, its submit is not confirmed"
+    if row.gone_at is not None:
+        return "does not know it any more"
+    if row.remote_status in TERMINAL:
+        return f"already {row.remote_status}"
+    if row.cancel_requested_at is not None and not row.cancel_doubt:
+        return "a cancel was asked before"
+    asked = await ask_cancel(row, work, None, bulk=plan.bulk, reason=plan.choices.reason)
+    return _words(asked)
+
+
+def _words(asked: CancelAttempt) -> str:
+    if asked.end is CancelEnd.ACCEPTED:
+        return "cancel accepted"
+    if asked.end is CancelEnd.FINISHED:
+        return asked.reason
+    if asked.end is CancelEnd.DOUBT:
+        return f"no answer: {_STILL}"
+    if asked.end is CancelEnd.STOPPED:
+        return f"not asked: {_STILL}"
+    return f"{asked.reason}; {_STILL}"

@@ -1,0 +1,1 @@
+"""Polling accounts: the sync, when it is due, and what waits for it."""

@@ -1,0 +1,1 @@
+"""The results of batches: downloading, joining, keeping, reading and merging them."""

@@ -1,0 +1,1 @@
+"""The jobs of scripts and of functions: their processes, actions and results."""

@@ -1,0 +1,1 @@
+"""Submitting files: the check, the submit, the queue, and the retry of what is left."""
