@@ -11,10 +11,10 @@ from unittest.mock import patch
 
 from jobdash.operations.person import current_actor
 from jobdash.store.bootstrap import open_for_worker
-from jobdash.store.claims import ClaimRequest, claim
-from jobdash.store.leases import ItemWrite
+from jobdash.store.leases.claims import ClaimRequest, claim
+from jobdash.store.leases.lease import ItemWrite
+from jobdash.store.leases.parts import NewFunctionJob, claim_part, due, insert_job
 from jobdash.store.owner import Owner, current_owner
-from jobdash.store.parts import NewFunctionJob, claim_part, due, insert_job
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

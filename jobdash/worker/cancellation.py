@@ -152,7 +152,7 @@ class _StoreWatch:
                     self.status = row[0]
 
     def _read_why_lost(self, connection: Connection) -> None:
-        from jobdash.store.leases import Lease
+        from jobdash.store.leases.lease import Lease
 
         refusal = Lease(connection, *self._key, attempt=0, lease_ms=0, actor="").refusal()
         self.status = "cancelled"

@@ -16,11 +16,11 @@ from jobdash.domain.status import TERMINAL
 from jobdash.domain.text import clean
 from jobdash.errors import UsageError
 from jobdash.store.bootstrap import open_for_worker
-from jobdash.store.claims import close_abandoned_cancels
 from jobdash.store.dialects.base import Connection
+from jobdash.store.leases.claims import close_abandoned_cancels
+from jobdash.store.leases.parts import NewFunctionJob, cancel_job, insert_job, item_writes
 from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
-from jobdash.store.parts import NewFunctionJob, cancel_job, insert_job, item_writes
 from jobdash.worker import script, settings
 from jobdash.worker.cancellation import Token
 from jobdash.worker.item_encoding import DETAIL_BYTES, detail_json, kept_key, sentence_of

@@ -8,7 +8,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar, overload
 
-from jobdash.store.leases import ItemState, ItemWrite
+from jobdash.store.leases.lease import ItemState, ItemWrite
 from jobdash.worker import job_context
 from jobdash.worker.cancellation import Token
 from jobdash.worker.exceptions import TooManyErrors

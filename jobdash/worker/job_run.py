@@ -12,9 +12,9 @@ from weakref import ref
 
 from jobdash.domain.status import Status, ended_text
 from jobdash.domain.text import clean
-from jobdash.store.claims import Claim
-from jobdash.store.continuation import MODES, NEVER, CannotResumeError
-from jobdash.store.leases import ItemWrite, Lease, LeaseRefused
+from jobdash.store.leases.claims import Claim
+from jobdash.store.leases.continuation import MODES, NEVER, CannotResumeError
+from jobdash.store.leases.lease import ItemWrite, Lease, LeaseRefused
 from jobdash.worker import job_context, process, script, settings
 from jobdash.worker.cancellation import Token
 from jobdash.worker.exceptions import JobCancelled, LeaseLost

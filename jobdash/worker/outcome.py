@@ -6,9 +6,9 @@ import sys
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-from jobdash.store.claims import Claim
-from jobdash.store.continuation import AT_ITS_END, SAME_PROCESS
-from jobdash.store.resume_candidates import ResumeCandidate
+from jobdash.store.leases.claims import Claim
+from jobdash.store.leases.continuation import AT_ITS_END, SAME_PROCESS
+from jobdash.store.leases.resume_candidates import ResumeCandidate
 from jobdash.worker.exceptions import JobCancelled
 from jobdash.worker.item_encoding import sentence_of
 

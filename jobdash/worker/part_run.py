@@ -12,11 +12,11 @@ from jobdash.domain.text import clean
 from jobdash.errors import StoreAway, StoreBusy, StoreFull
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.dialects.base import BUSY_TIMEOUT_MS
-from jobdash.store.leases import ItemWrite, LeaseRefused
+from jobdash.store.leases.lease import ItemWrite, LeaseRefused
+from jobdash.store.leases.part_lease import PartItem, PartLease
+from jobdash.store.leases.parts import MOST_LOST, ClaimedPart, PartKey, claim_part
 from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
-from jobdash.store.part_lease import PartItem, PartLease
-from jobdash.store.parts import MOST_LOST, ClaimedPart, PartKey, claim_part
 from jobdash.worker import script
 from jobdash.worker.cancellation import Token
 from jobdash.worker.exceptions import JobCancelled

@@ -20,7 +20,7 @@ from functools import cache, update_wrapper
 from types import CodeType, FrameType
 from typing import ParamSpec, Protocol, TypeVar
 
-from jobdash.store.leases import Lease
+from jobdash.store.leases.lease import Lease
 from jobdash.worker import terminal
 from jobdash.worker.cancellation import Token
 from jobdash.worker.store_connection import StoreConnection

@@ -16,10 +16,10 @@ from typing import TypeVar
 
 from jobdash.errors import JobdashError, StoreError
 from jobdash.store.bootstrap import open_for_worker
-from jobdash.store.claims import Claim, ClaimRequest, claim
-from jobdash.store.continuation import CannotResumeError
 from jobdash.store.dialects.base import BUSY_TIMEOUT_MS
-from jobdash.store.leases import (
+from jobdash.store.leases.claims import Claim, ClaimRequest, claim
+from jobdash.store.leases.continuation import CannotResumeError
+from jobdash.store.leases.lease import (
     MOST_ROWS,
     ItemState,
     ItemWrite,

@@ -11,9 +11,9 @@ from pathlib import Path, PurePath
 from types import FrameType
 
 from jobdash.domain.text import encodable
+from jobdash.store.leases.work_identity import WorkIdentity
 from jobdash.store.owner import current_owner, owner_of
 from jobdash.store.sanitize import distinct
-from jobdash.store.work_identity import WorkIdentity
 
 _DIGEST_LETTERS = 32
 _turns: dict[tuple[str, WorkIdentity], Iterator[int]] = {}

@@ -10,11 +10,11 @@ from jobdash.config.settings import load
 from jobdash.domain.text import encodable, names_a_secret, register_secret
 from jobdash.domain.time import SECOND, parse_span
 from jobdash.errors import ConfigError
-from jobdash.store.claims import ClaimRequest
-from jobdash.store.continuation import AUTO
+from jobdash.store.leases.claims import ClaimRequest
+from jobdash.store.leases.continuation import AUTO
+from jobdash.store.leases.work_identity import WorkIdentity
 from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
-from jobdash.store.work_identity import WorkIdentity
 from jobdash.worker import job_context, script
 from jobdash.worker.item_encoding import DETAIL_BYTES
 

@@ -12,7 +12,7 @@ from typing import TypeVar
 from jobdash.errors import JobdashError, StoreAway, StoreBusy, StoreError, StoreFull
 from jobdash.store.files import Identity
 from jobdash.store.files import identity as identity
-from jobdash.store.leases import Lease, LeaseRefused
+from jobdash.store.leases.lease import Lease, LeaseRefused
 from jobdash.store.location import StoreLocation
 from jobdash.worker.cancellation import Token
 from jobdash.worker.terminal import print_line

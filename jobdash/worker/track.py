@@ -12,7 +12,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 from weakref import ref
 
-from jobdash.store.continuation import AUTO
+from jobdash.store.leases.continuation import AUTO
 from jobdash.worker import script
 from jobdash.worker.item import is_collection, length
 from jobdash.worker.item_encoding import DETAIL_BYTES, kept_key

@@ -21,11 +21,11 @@ from jobdash.domain.filter.language import parse
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.store import server_store
 from jobdash.store.bootstrap import open_for_worker
-from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.copying import copy_store
 from jobdash.store.dialects.postgres_sql import native_sql
-from jobdash.store.item_packet import WRITE_ITEMS, item_values
-from jobdash.store.leases import ItemWrite
+from jobdash.store.leases.claims import ClaimRequest, claim
+from jobdash.store.leases.item_packet import WRITE_ITEMS, item_values
+from jobdash.store.leases.lease import ItemWrite
 from jobdash.store.location import PostgresLocation, StoreLocation
 from jobdash.store.owner import current_owner
 from jobdash.worker.functions import load_functions, submit_to

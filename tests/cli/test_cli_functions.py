@@ -12,9 +12,9 @@ import pytest
 from cli_kit import Cli
 
 from jobdash.store.bootstrap import open_for_worker
-from jobdash.store.leases import ItemWrite
+from jobdash.store.leases.lease import ItemWrite
+from jobdash.store.leases.parts import claim_part, due
 from jobdash.store.owner import current_owner
-from jobdash.store.parts import claim_part, due
 
 _MODULE = """
 import jobdash

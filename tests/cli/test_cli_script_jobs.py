@@ -18,7 +18,7 @@ from cli_kit import ROOT, Cli
 from shared.local_kit import ELSEWHERE, LAPSED, SLEEP, TAKES_UP, Run, begin, owner_of, process
 
 from jobdash.operations.person import current_host
-from jobdash.store.leases import ItemWrite, LeaseRefused
+from jobdash.store.leases.lease import ItemWrite, LeaseRefused
 
 Begin = Callable[..., Run]
 

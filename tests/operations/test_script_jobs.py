@@ -22,7 +22,7 @@ from jobdash.operations.job_lookup import Scope
 from jobdash.operations.person import current_actor
 from jobdash.operations.planning import plan_cancel_all
 from jobdash.operations.scripts.jobs import close_abandoned
-from jobdash.store.leases import LeaseRefused
+from jobdash.store.leases.lease import LeaseRefused
 from jobdash.store.location import beside
 from jobdash.store.writer import Writer
 

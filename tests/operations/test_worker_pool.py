@@ -20,9 +20,9 @@ from jobdash.errors import StoreError
 from jobdash.operations.scripts.worker_pool import PoolOptions, WorkerPool
 from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.dialects import base
+from jobdash.store.leases.part_lease import PartLease
+from jobdash.store.leases.parts import PartKey, cancel_job, claim_part, due
 from jobdash.store.owner import current_owner
-from jobdash.store.part_lease import PartLease
-from jobdash.store.parts import PartKey, cancel_job, claim_part, due
 from jobdash.worker.functions import JobFunction, Submitted, submit
 from jobdash.worker.part_run import PartEnd, run_part
 

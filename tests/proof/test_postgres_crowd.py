@@ -16,9 +16,9 @@ from shared.deadlines import LONG, joined
 from jobdash.domain.time import system_clock
 from jobdash.errors import StoreBusy
 from jobdash.store.bootstrap import open_for_worker
-from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.copying import check_store
-from jobdash.store.leases import ItemWrite, LeaseRefused
+from jobdash.store.leases.claims import ClaimRequest, claim
+from jobdash.store.leases.lease import ItemWrite, LeaseRefused
 from jobdash.store.location import PostgresLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader

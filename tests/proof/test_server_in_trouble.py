@@ -22,9 +22,9 @@ from jobdash.domain.status import Status
 from jobdash.errors import StoreFull
 from jobdash.store import server_store
 from jobdash.store.bootstrap import open_for_worker
-from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.copying import check_store
-from jobdash.store.leases import ItemWrite
+from jobdash.store.leases.claims import ClaimRequest, claim
+from jobdash.store.leases.lease import ItemWrite
 from jobdash.store.location import PostgresLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader

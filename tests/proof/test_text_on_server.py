@@ -21,9 +21,9 @@ from jobdash.domain.status import Status, Tab
 from jobdash.errors import FilterError
 from jobdash.store import server_store
 from jobdash.store.bootstrap import ensure_store, open_for_worker
-from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.copying import check_store, copy_store
-from jobdash.store.leases import ItemWrite
+from jobdash.store.leases.claims import ClaimRequest, claim
+from jobdash.store.leases.lease import ItemWrite
 from jobdash.store.location import PostgresLocation, StoreLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader

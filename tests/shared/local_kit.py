@@ -14,8 +14,8 @@ from shared.deadlines import within
 
 from jobdash.operations.person import current_actor
 from jobdash.store.bootstrap import open_for_worker
-from jobdash.store.claims import Claim, ClaimRequest, claim
-from jobdash.store.leases import ItemWrite
+from jobdash.store.leases.claims import Claim, ClaimRequest, claim
+from jobdash.store.leases.lease import ItemWrite
 from jobdash.store.owner import Owner, current_owner, start_time
 
 LIVE = 3_600_000

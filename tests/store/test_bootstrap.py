@@ -21,10 +21,10 @@ from store_kit import HandClock, actor, put, raw, remote
 from jobdash.errors import StoreError, StoreReadOnly, StoreTooNew
 from jobdash.store import bootstrap
 from jobdash.store.bootstrap import ensure_store, open_for_worker, read_only_reason
-from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.sqlite import connect_reader, open_engine
-from jobdash.store.leases import ItemWrite
+from jobdash.store.leases.claims import ClaimRequest, claim
+from jobdash.store.leases.lease import ItemWrite
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
 from jobdash.store.schema.current import SCHEMA_VERSION

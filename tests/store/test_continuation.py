@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobdash.store.bootstrap import ensure_store, open_for_worker
-from jobdash.store.claims import Claim, ClaimRequest, claim
-from jobdash.store.continuation import CannotResumeError, Continuation
-from jobdash.store.lease_transitions import make_pending, reset_errors
-from jobdash.store.leases import ItemWrite
+from jobdash.store.leases.claims import Claim, ClaimRequest, claim
+from jobdash.store.leases.continuation import CannotResumeError, Continuation
+from jobdash.store.leases.lease import ItemWrite
+from jobdash.store.leases.resume_candidates import agrees
+from jobdash.store.leases.transitions import make_pending, reset_errors
+from jobdash.store.leases.work_identity import WorkIdentity
 from jobdash.store.owner import current_owner
-from jobdash.store.resume_candidates import agrees
-from jobdash.store.work_identity import WorkIdentity
 
 HERE = current_owner()
 WORK = WorkIdentity("/a/run.py", "/a/run.py", "main", None, "", "process 1")

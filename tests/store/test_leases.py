@@ -18,12 +18,12 @@ from postgres_kit import ServerClock
 from shared.deadlines import joined
 from store_kit import HOUR, MINUTE, SECOND, START, HandClock, clock_of, raw
 
-from jobdash.store import claims as claims
-from jobdash.store import leases, resume_candidates
 from jobdash.store.bootstrap import open_for_worker
-from jobdash.store.claims import Claim, ClaimRequest, claim
-from jobdash.store.continuation import Continuation
-from jobdash.store.leases import ItemState, ItemWrite, Lease, LeaseRefused
+from jobdash.store.leases import claims, resume_candidates
+from jobdash.store.leases import lease as leases
+from jobdash.store.leases.claims import Claim, ClaimRequest, claim
+from jobdash.store.leases.continuation import Continuation
+from jobdash.store.leases.lease import ItemState, ItemWrite, Lease, LeaseRefused
 from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
 

@@ -17,14 +17,12 @@ from store_kit import MINUTE, SECOND, START, HandClock, actor, clock_of, raw
 from jobdash.domain.describe.job_text import parts_text
 from jobdash.domain.job import JobRow
 from jobdash.store.bootstrap import build_store, open_for_worker
-from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import Connection
-from jobdash.store.leases import ItemWrite, LeaseRefused
-from jobdash.store.location import StoreLocation
-from jobdash.store.owner import current_owner
-from jobdash.store.part_lease import PartLease
-from jobdash.store.parts import (
+from jobdash.store.leases.claims import ClaimRequest, claim
+from jobdash.store.leases.lease import ItemWrite, LeaseRefused
+from jobdash.store.leases.part_lease import PartLease
+from jobdash.store.leases.parts import (
     ClaimedPart,
     NewFunctionJob,
     PartKey,
@@ -37,6 +35,8 @@ from jobdash.store.parts import (
     item_writes,
     leave_parts,
 )
+from jobdash.store.location import StoreLocation
+from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
 from jobdash.store.schema.generate import schema_sql
 from jobdash.store.writer import Writer

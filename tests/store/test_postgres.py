@@ -20,13 +20,14 @@ from store_kit import START, HandClock, actor, anyone, one, put, raw, remote
 
 from jobdash.domain.status import Status, Tab
 from jobdash.errors import Interrupted, StoreAway, StoreBusy, StoreError, StoreMissing, StoreReadOnly
-from jobdash.store import parts, server_store
+from jobdash.store import server_store
 from jobdash.store.bootstrap import ensure_store, open_for_worker
-from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.copying import check_store, copy_store
 from jobdash.store.dialects import postgres, postgres_admin
 from jobdash.store.dialects.postgres_sql import native_sql
-from jobdash.store.leases import ItemWrite
+from jobdash.store.leases import parts
+from jobdash.store.leases.claims import ClaimRequest, claim
+from jobdash.store.leases.lease import ItemWrite
 from jobdash.store.location import PostgresLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader

@@ -20,10 +20,10 @@ from shared.deadlines import joined
 from jobdash.errors import StoreBusy, StoreError, StoreMissing, StoreReadOnly, StoreTooNew
 from jobdash.store import server_store
 from jobdash.store.bootstrap import ensure_store, open_for_worker
-from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.copying import check_store
 from jobdash.store.dialects import postgres, postgres_admin
-from jobdash.store.leases import ItemWrite
+from jobdash.store.leases.claims import ClaimRequest, claim
+from jobdash.store.leases.lease import ItemWrite
 from jobdash.store.location import PostgresLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader

@@ -12,7 +12,7 @@ from store_kit import actor, anyone, raw
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import FORCE_FAILED, Status
 from jobdash.domain.time import system_clock
-from jobdash.store.leases import LeaseRefused
+from jobdash.store.leases.lease import LeaseRefused
 from jobdash.store.location import beside
 from jobdash.store.reader import Reader
 from jobdash.store.records import EndedLocally, Refusal, Retried

@@ -315,7 +315,7 @@ async def test_ascii_has_marks_for_items_too(path: Path) -> None:
 
 async def test_hostile_keys_are_text(path: Path) -> None:
     run = begin(make_store(path))
-    from jobdash.store.leases import ItemWrite
+    from jobdash.store.leases.lease import ItemWrite
 
     run.claimed.lease.write_items(
         [
@@ -522,7 +522,7 @@ async def test_ages_on_the_details_page_go_on_when_the_job_has_ended(path: Path,
 
 async def test_a_part_of_the_errors_is_marked_first_and_long_messages_are_cut(path: Path) -> None:
     run = begin(make_store(path), total=3)
-    from jobdash.store.leases import ItemWrite
+    from jobdash.store.leases.lease import ItemWrite
 
     run.claimed.lease.write_items([ItemWrite("a", "error", None, "Long", "word " * 800)])
     run.claimed.lease.write_items([ItemWrite("b", "error", None, "Other", "short")])

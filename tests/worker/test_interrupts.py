@@ -10,7 +10,7 @@ from shared.other_program import hold, other_program
 from worker_kit import Scripts, Seen, until
 
 from jobdash import track
-from jobdash.store.leases import Lease
+from jobdash.store.leases.lease import Lease
 from jobdash.store.location import StoreLocation
 
 # A notebook: the process goes on behind whatever ends a cell.
@@ -83,7 +83,7 @@ def test_an_end_that_was_interrupted_is_written_at_the_end_of_the_script(
 ) -> None:
     code, _, _ = scripts.run(
         """
-        from jobdash.store.leases import Lease
+        from jobdash.store.leases.lease import Lease
         finish = Lease.finish
         def interrupted(self, *args):
             Lease.finish = finish

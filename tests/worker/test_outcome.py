@@ -20,7 +20,7 @@ from worker_kit import Scripts, Seen, until
 
 from jobdash import JobCancelled, LeaseLost, track
 from jobdash.store.dialects import sqlite
-from jobdash.store.leases import Lease
+from jobdash.store.leases.lease import Lease
 from jobdash.store.location import StoreLocation
 from jobdash.worker import job as jobs
 from jobdash.worker import process, store_connection

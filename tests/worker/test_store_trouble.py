@@ -17,7 +17,7 @@ from worker_kit import Seen, until
 from jobdash import Job, LeaseLost, track
 from jobdash.errors import StoreBusy, StoreError, StoreFull
 from jobdash.store.dialects import base
-from jobdash.store.leases import Lease
+from jobdash.store.leases.lease import Lease
 from jobdash.worker import job_run as runs
 from jobdash.worker import process, recorder, store_connection
 

@@ -22,9 +22,9 @@ from jobdash.engines.base import EngineSettings, load_engine
 from jobdash.errors import ConfigError, StoreError, UsageError
 from jobdash.operations.scripts.worker_pool import PoolOptions, WorkerPool, worker_name
 from jobdash.store.bootstrap import open_for_worker
+from jobdash.store.leases.parts import leave_parts
 from jobdash.store.location import PostgresLocation, StoreLocation
 from jobdash.store.owner import current_owner
-from jobdash.store.parts import leave_parts
 from jobdash.worker import settings
 from jobdash.worker.functions import load_functions, submit_to
 

@@ -15,11 +15,11 @@ from jobdash.domain.text import quantity
 from jobdash.engines.base import Engine, EngineAway
 from jobdash.errors import StoreBusy, StoreError
 from jobdash.store.bootstrap import open_for_worker
-from jobdash.store.claims import close_abandoned_cancels
 from jobdash.store.dialects.base import Connection
 from jobdash.store.files import identity, refuse_replaced
+from jobdash.store.leases.claims import close_abandoned_cancels
+from jobdash.store.leases.parts import PartKey, due, ended, expire_leases_of_dead, has_open_parts
 from jobdash.store.location import StoreLocation
-from jobdash.store.parts import PartKey, due, ended, expire_leases_of_dead, has_open_parts
 from jobdash.worker.functions import JobFunction
 from jobdash.worker.part_run import PartEnd, PartReport, run_part
 from jobdash.worker.script import user_at_host

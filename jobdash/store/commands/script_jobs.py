@@ -11,12 +11,12 @@ from jobdash.domain.items import RETRIED, Attempt
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LABELS, Status
 from jobdash.domain.time import MINUTE, SECOND
-from jobdash.store import lease_transitions
 from jobdash.store.commands.base import JobWrites
 from jobdash.store.dialects.base import Connection, chunks
-from jobdash.store.leases import MOST_ROWS
+from jobdash.store.leases import transitions as lease_transitions
+from jobdash.store.leases.lease import MOST_ROWS
+from jobdash.store.leases.parts import reopen
 from jobdash.store.owner import Owner
-from jobdash.store.parts import reopen
 from jobdash.store.records import EndedLocally, Precondition, Refusal, Retried, UndoKind
 from jobdash.store.rows import ATTEMPT_COLUMNS, attempt_row
 from jobdash.store.sanitize import as_json, stored

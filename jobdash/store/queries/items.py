@@ -189,7 +189,7 @@ class ItemReads(ReadConnection):
 
     def abandoned_cancels(self) -> list[int]:
         """Return the ids of local jobs whose cancel is requested and whose worker is gone."""
-        from jobdash.store.lease_transitions import abandoned_cancels
+        from jobdash.store.leases.transitions import abandoned_cancels
 
         return abandoned_cancels(self._connection, self._clock())
 

@@ -9,10 +9,10 @@ from functools import wraps
 from itertools import count
 from typing import Any
 
-from jobdash.store import claims
 from jobdash.store.dialects import base
-from jobdash.store.leases import Lease
-from jobdash.store.part_lease import PartLease
+from jobdash.store.leases import claims
+from jobdash.store.leases.lease import Lease
+from jobdash.store.leases.part_lease import PartLease
 from jobdash.worker import part_run
 
 _WHERE: dict[str, tuple[Any, str]] = {

@@ -16,9 +16,9 @@ from jobdash.domain.decide import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext
 from jobdash.store.bootstrap import open_for_worker
-from jobdash.store.claims import ClaimRequest, claim
 from jobdash.store.dialects import sqlite
-from jobdash.store.leases import ItemWrite, Lease, LeaseRefused
+from jobdash.store.leases.claims import ClaimRequest, claim
+from jobdash.store.leases.lease import ItemWrite, Lease, LeaseRefused
 from jobdash.store.location import PostgresLocation, StoreLocation
 from jobdash.store.owner import Owner, current_owner
 from jobdash.store.records import Actor, Refusal, Retried

@@ -11,8 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from jobdash.store.bootstrap import open_for_worker
+from jobdash.store.leases.parts import due, expire_leases_of_dead
 from jobdash.store.location import read_location
-from jobdash.store.parts import due, expire_leases_of_dead
 from jobdash.worker import settings
 from jobdash.worker.functions import load_functions
 from jobdash.worker.part_run import run_part

@@ -9,7 +9,7 @@ import math
 from typing import Any, NamedTuple
 
 from jobdash.store.dialects.base import Connection, Values, transaction
-from jobdash.store.leases import HELD, MOST_ROWS, RENEW, Lease, LeaseRefused
+from jobdash.store.leases.lease import HELD, MOST_ROWS, RENEW, Lease, LeaseRefused
 
 OWNER = "parts"
 """The owner of a function's job while workers hold parts of it: it is no process."""
@@ -124,7 +124,7 @@ class PartLease(Lease):
         return status if status is not None and self._renewed(_RENEW_BY_ITEM) else None
 
     def _packet(self) -> tuple[str, dict[str, Any]]:
-        from jobdash.store.item_packet import WRITE_PART_ITEMS
+        from jobdash.store.leases.item_packet import WRITE_PART_ITEMS
 
         _, values = super()._packet()
         place = self._place

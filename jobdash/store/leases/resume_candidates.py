@@ -10,10 +10,10 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.domain.text import ascii_lower
 from jobdash.store.dialects.base import Connection
-from jobdash.store.lease_transitions import has_worker
+from jobdash.store.leases.transitions import has_worker
+from jobdash.store.leases.work_identity import WorkIdentity
 from jobdash.store.owner import Owner
 from jobdash.store.sanitize import distinct
-from jobdash.store.work_identity import WorkIdentity
 
 _SAMPLE = 2_000
 """How many known keys are compared with the new ones, spread over all of them."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from jobdash.store import resume_candidates as candidates
 from jobdash.store.dialects.base import Connection
-from jobdash.store.resume_candidates import ResumeCandidate, is_held
-from jobdash.store.work_identity import WorkIdentity
+from jobdash.store.leases import resume_candidates as candidates
+from jobdash.store.leases.resume_candidates import ResumeCandidate, is_held
+from jobdash.store.leases.work_identity import WorkIdentity
 
 AUTO, NEVER, ALWAYS, FAILED = "auto", "never", "always", "failed"
 MODES = frozenset({AUTO, NEVER, ALWAYS, FAILED})

@@ -187,7 +187,7 @@ class Lease:
         return self._or_refused(status)
 
     def _write_packet(self, outcomes: Sequence[ItemWrite]) -> str | None:
-        from jobdash.store.item_packet import item_values
+        from jobdash.store.leases.item_packet import item_values
 
         statement, values = self._packet()
         rows = self._connection.write_job(self._job_id, statement, {**values, **item_values(outcomes)})
@@ -195,7 +195,7 @@ class Lease:
 
     def _packet(self) -> tuple[str, dict[str, Any]]:
         """Return the statement that writes items in one message, and its values besides theirs."""
-        from jobdash.store.item_packet import WRITE_ITEMS
+        from jobdash.store.leases.item_packet import WRITE_ITEMS
 
         return WRITE_ITEMS, {
             "job": self._job_id,

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import names_a_secret, redact
-from jobdash.store.continuation import (
+from jobdash.store.dialects.base import Connection, greater, transaction
+from jobdash.store.leases.continuation import (
     ALWAYS,
     AUTO,
     Continuation,
@@ -16,8 +17,9 @@ from jobdash.store.continuation import (
     choose,
     decide,
 )
-from jobdash.store.dialects.base import Connection, greater, transaction
-from jobdash.store.lease_transitions import (
+from jobdash.store.leases.lease import MOST_ROWS, Lease, add_event
+from jobdash.store.leases.resume_candidates import ResumeCandidate, agrees, is_held, started_for
+from jobdash.store.leases.transitions import (
     abandoned_cancels,
     cancel,
     cancelling,
@@ -26,11 +28,9 @@ from jobdash.store.lease_transitions import (
     make_pending,
     reset_errors,
 )
-from jobdash.store.leases import MOST_ROWS, Lease, add_event
+from jobdash.store.leases.work_identity import WorkIdentity
 from jobdash.store.owner import Owner
-from jobdash.store.resume_candidates import ResumeCandidate, agrees, is_held, started_for
 from jobdash.store.sanitize import as_json, distinct, public_id, stored, stored_named, stored_words
-from jobdash.store.work_identity import WorkIdentity
 
 _INSERT = (
     "INSERT INTO job (public_id, provider, account, origin, name, remote_status, raw_status,"

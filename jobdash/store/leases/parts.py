@@ -16,10 +16,10 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.domain.text import quantity
 from jobdash.store.dialects.base import Connection, chunks, placeholders, transaction
-from jobdash.store.lease_transitions import cancel_or_request, is_held_by
-from jobdash.store.leases import MOST_ROWS, ItemWrite, add_event
+from jobdash.store.leases.lease import MOST_ROWS, ItemWrite, add_event
+from jobdash.store.leases.part_lease import OWNER, PartLease, PartPlace
+from jobdash.store.leases.transitions import cancel_or_request, is_held_by
 from jobdash.store.owner import Owner
-from jobdash.store.part_lease import OWNER, PartLease, PartPlace
 from jobdash.store.sanitize import distinct, public_id, stored, stored_named
 
 MOST_LOST = 3
