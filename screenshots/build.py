@@ -108,11 +108,7 @@ async def shoot(shot: Shot, folder: Path) -> str:
         accounts = tuple(demo_account(name, key, server) for name, key in KEYS.items())
         database = folder / f"{shot.name}.db"
         config = Config(
-            folder / "config.toml",
-            False,
-            database,
-            accounts,
-            ui=UiSettings(theme=shot.theme, ascii=False),
+            folder / "config.toml", False, database, accounts, ui=UiSettings(theme=shot.theme, ascii=False)
         )
         now = int(NOON * 1000)
         opened = open_browser(database, lambda: now)

@@ -174,7 +174,6 @@ class JobParam(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Return the ids that begin so, with the names of their jobs; never makes a store."""
-        del param
         from click.shell_completion import CompletionItem
 
         from jobdash.errors import JobdashError
@@ -199,7 +198,6 @@ class AccountParam(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Return the configured accounts."""
-        del param
         from click.shell_completion import CompletionItem
 
         from jobdash.errors import JobdashError
@@ -220,7 +218,6 @@ class SortOrderParam(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Return the orders there are, in both directions."""
-        del ctx, param
         from click.shell_completion import CompletionItem
 
         from jobdash.operations.job_lookup import SORT_ORDERS
@@ -251,7 +248,6 @@ class GroupingParam(click.ParamType[tuple[str, str]]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """Return the words there are."""
-        del ctx, param
         from click.shell_completion import CompletionItem
 
         from jobdash.domain.cost import Grouping

@@ -29,13 +29,7 @@ def failures_json(job: JobDetails, browser: Browser) -> dict[str, Any]:
     failed = browser.failed_requests(job.row.id)
     own = [error | {"custom_id": None} for error in job.errors if "count" not in error]
     requests = [
-        {
-            "message": item.error,
-            "code": item.error_type,
-            "line": None,
-            "param": None,
-            "custom_id": item.key,
-        }
+        {"message": item.error, "code": item.error_type, "line": None, "param": None, "custom_id": item.key}
         for item in browser.iter_items(job.row.id)
     ]
     return {

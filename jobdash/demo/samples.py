@@ -150,13 +150,7 @@ class _SampleMaker:
         )
 
     def completed(
-        self,
-        name: str,
-        total: int,
-        *,
-        age: float,
-        failures: tuple[BatchFailure, ...] = (),
-        cut_off: int = 0,
+        self, name: str, total: int, *, age: float, failures: tuple[BatchFailure, ...] = (), cut_off: int = 0
     ) -> BatchScript:
         """Over, in three quarters of an hour, or of its age if that is less."""
         timing = Timing(validating=VALIDATING, running=0.75 * min(HOUR, age))
@@ -217,11 +211,7 @@ def _personal(now: float) -> Iterable[BatchScript]:
     yield make.cancelling("catalogue-tags", 1_000, asked=40, left=2 * MINUTE, done=120)
     yield make.cancelling("ledger-cleanup", 6_000, asked=26 * MINUTE, left=math.inf, done=2_310)
     yield make.completed(
-        "summaries-v2",
-        10_000,
-        age=26 * HOUR,
-        failures=(BatchFailure(31, message=RATE_LIMIT),),
-        cut_off=312,
+        "summaries-v2", 10_000, age=26 * HOUR, failures=(BatchFailure(31, message=RATE_LIMIT),), cut_off=312
     )
     yield make.completed(
         "summaries-v1",

@@ -38,10 +38,7 @@ class Notification:
     @property
     def title(self) -> str:
         """The job and what became of it: ``nightly-eval: partial``."""
-        words = {
-            NotificationKind.STALLED: "stalled",
-            NotificationKind.RESULTS_GONE_SOON: "results gone soon",
-        }
+        words = {NotificationKind.STALLED: "stalled", NotificationKind.RESULTS_GONE_SOON: "results gone soon"}
         return f"{clean(self.row.name, _NAME_MOST)}: {words.get(self.kind) or ended_word(self.row)}"
 
     @property

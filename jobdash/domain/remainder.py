@@ -9,11 +9,7 @@ from jobdash.domain.items import CUT_OFF, FAILED, MISSING
 from jobdash.domain.job import JobRow
 from jobdash.domain.results import ResultOutcome
 
-PART_OF = {
-    ResultOutcome.ERROR: FAILED,
-    ResultOutcome.MISSING: MISSING,
-    ResultOutcome.CUT_OFF: CUT_OFF,
-}
+PART_OF = {ResultOutcome.ERROR: FAILED, ResultOutcome.MISSING: MISSING, ResultOutcome.CUT_OFF: CUT_OFF}
 """How a retry calls the requests of each outcome that is no whole answer."""
 
 

@@ -202,7 +202,6 @@ class ProcrastinateEngine:
 
 def _unused(key: str) -> None:
     """Stand for the task where keys are deferred; the worker's own is called."""
-    del key
 
 
 def _words(error: Any) -> str:

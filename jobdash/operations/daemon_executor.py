@@ -37,4 +37,3 @@ class DaemonExecutor(ThreadPoolExecutor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Return at once: daemon threads end with the process."""
-        del wait, cancel_futures

@@ -6,14 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from jobdash.domain.plan import (
-    ActionOutcome,
-    ActionResult,
-    ActionSummary,
-    Decision,
-    DecisionKind,
-    Plan,
-)
+from jobdash.domain.plan import ActionOutcome, ActionResult, ActionSummary, Decision, DecisionKind, Plan
 from jobdash.errors import JobdashError
 from jobdash.operations.backends.registry import backend_of
 from jobdash.operations.context import OperationContext

@@ -101,7 +101,6 @@ class HttpAdapter(ABC):
 
     async def files(self, cursor: str | None = None) -> FilePage:
         """Refuse: unless an adapter says otherwise, its provider lists no files."""
-        del cursor
         raise InvalidRequest(f"not sent: {self.info.title} has no list of files")
 
     @abstractmethod

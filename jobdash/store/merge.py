@@ -12,14 +12,7 @@ from jobdash.domain.fields import JOB_FIELDS, Merge
 from jobdash.domain.remote_job import RemoteError, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
 from jobdash.domain.time import MINUTE
-from jobdash.store.sanitize import (
-    as_json,
-    stored,
-    stored_error,
-    stored_json,
-    stored_number,
-    stored_words,
-)
+from jobdash.store.sanitize import as_json, stored, stored_error, stored_json, stored_number, stored_words
 
 _RULES: dict[Merge, Callable[[Any], Any]] = {
     Merge.NUMBER: stored_number,

@@ -155,7 +155,6 @@ class JobdashApp(Host):
         markup: bool = False,
     ) -> None:
         """Show a toast. Its text may come from outside: it is sanitized, and never taken for markup."""
-        del markup
         sanitized = clean(message, _longest_toast(self.size))
         super().notify(sanitized, title=clean(title, 80), severity=severity, timeout=timeout, markup=False)
 

@@ -318,10 +318,7 @@ class Footer:
         self._context = context
         self._hints = {
             command.id: KeyHint(
-                command.key_name(context.config.keys),
-                command.label,
-                command.action,
-                always=command.pinned,
+                command.key_name(context.config.keys), command.label, command.action, always=command.pinned
             )
             for command in _FOOTER
         }

@@ -18,14 +18,7 @@ from jobdash.store.leases.lease import ItemWrite, Lease, LeaseRefused
 from jobdash.worker import job_context, process, script, settings
 from jobdash.worker.cancellation import Token
 from jobdash.worker.exceptions import JobCancelled, LeaseLost
-from jobdash.worker.outcome import (
-    LoopInstruction,
-    begin_line,
-    end_line,
-    exit_outcome,
-    so_far,
-    uncaught,
-)
+from jobdash.worker.outcome import LoopInstruction, begin_line, end_line, exit_outcome, so_far, uncaught
 from jobdash.worker.process import uninterrupted
 from jobdash.worker.recorder import PATIENCE_MS, Heartbeat, Recorder
 from jobdash.worker.settings import TrackOptions, TrackSettings

@@ -136,7 +136,6 @@ class PartRecorder(Recorder):
 
     def _give_up(self, why: str, then: str = "") -> None:
         """End the part: what is not recorded, another worker does again."""
-        del then
         self._drop_unwritten()
         self.close()
         self._token.lose(why)

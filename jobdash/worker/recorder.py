@@ -19,14 +19,7 @@ from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.dialects.base import BUSY_TIMEOUT_MS
 from jobdash.store.leases.claims import Claim, ClaimRequest, claim
 from jobdash.store.leases.continuation import CannotResumeError
-from jobdash.store.leases.lease import (
-    MOST_ROWS,
-    ItemState,
-    ItemWrite,
-    Lease,
-    LeaseRefused,
-    fail_left_loop,
-)
+from jobdash.store.leases.lease import MOST_ROWS, ItemState, ItemWrite, Lease, LeaseRefused, fail_left_loop
 from jobdash.store.location import StoreLocation
 from jobdash.worker import store_connection
 from jobdash.worker.cancellation import Token

@@ -90,10 +90,7 @@ def storm(folder: Path) -> list[Finding]:
             terminal.settle()
     return [
         Finding(
-            "1,000 changed rows a second, 1,000,000 jobs",
-            "a core",
-            "≤ 4 %",
-            f"{statistics.median(cpu):.2%}",
+            "1,000 changed rows a second, 1,000,000 jobs", "a core", "≤ 4 %", f"{statistics.median(cpu):.2%}"
         ),
         Finding("frames a second", "–", "≤ 5", f"{statistics.median(frames):.1f}"),
         Finding(

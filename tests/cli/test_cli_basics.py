@@ -143,11 +143,7 @@ def test_wrong_usage_is_one_sentence(cli: Cli, args: tuple[str, ...], words: str
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("accounts = 3", "has to hold tables"),
-        ("= nonsense", "Invalid"),
-    ],
+    ("text", "words"), [("accounts = 3", "has to hold tables"), ("= nonsense", "Invalid")]
 )
 def test_a_broken_config_is_named(cli: Cli, text: str, words: str) -> None:
     cli.config.write_text(text)

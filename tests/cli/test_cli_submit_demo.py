@@ -538,8 +538,7 @@ def test_a_default_account_ends_the_question_for_one(cli: Cli, batch_file: Path)
 
 
 @pytest.mark.parametrize(
-    "args",
-    [("--speed", "60"), ("--empty",), ("--emulator-only", "--speed", "0"), ("--jobs", "3", "--empty")],
+    "args", [("--speed", "60"), ("--empty",), ("--emulator-only", "--speed", "0"), ("--jobs", "3", "--empty")]
 )
 def test_speed_and_empty_are_for_the_emulator_alone(cli: Cli, args: tuple[str, ...]) -> None:
     assert cli("demo", *args).code == 2

@@ -152,12 +152,7 @@ def test_a_key_never_goes_to_an_address_of_the_environment_that_is_of_another_ke
 
 
 @pytest.mark.parametrize(
-    "table",
-    [
-        'provider = "anthropic"',
-        'profile = "groq"',
-        'base_url = "https://api.groq.com/openai/v1"',
-    ],
+    "table", ['provider = "anthropic"', 'profile = "groq"', 'base_url = "https://api.groq.com/openai/v1"']
 )
 def test_a_key_of_the_environment_never_goes_to_another_provider(tmp_path: Path, table: str) -> None:
     words = mistake(tmp_path, f"[accounts.openai]\n{table}", OPENAI_API_KEY="sk-one")
@@ -285,10 +280,7 @@ def test_a_password_in_an_address_is_left_out_and_the_key_works(tmp_path: Path) 
 
 def test_blanks_around_a_key_or_an_address_are_not_part_of_it(tmp_path: Path) -> None:
     found = settings(
-        tmp_path,
-        OPENAI_API_KEY=" mykey-12345678\n",
-        OPENAI_BASE_URL=" http://here/v1 ",
-        GEMINI_API_KEY="\n",
+        tmp_path, OPENAI_API_KEY=" mykey-12345678\n", OPENAI_BASE_URL=" http://here/v1 ", GEMINI_API_KEY="\n"
     )
     account = found.account("openai")
     assert key(account) == "mykey-12345678"
@@ -735,10 +727,7 @@ def test_azure_is_none_without_an_endpoint_and_beside_openai_where_it_has_one(tm
 
 @pytest.mark.parametrize(
     ("name", "missing"),
-    [
-        ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"),
-        ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY"),
-    ],
+    [("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_ENDPOINT"), ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY")],
 )
 def test_one_of_two_variables_that_make_an_account_is_pointed_out(
     tmp_path: Path, name: str, missing: str

@@ -93,12 +93,7 @@ def test_a_cancel_after_the_end_changes_nothing() -> None:
 
 def test_moments_are_those_of_the_phases() -> None:
     entered = at(80, BatchPlan(timing=TIMING), cancelled=60).entered
-    assert entered == {
-        Phase.VALIDATING: 0,
-        Phase.IN_PROGRESS: 10,
-        Phase.CANCELLING: 60,
-        Phase.CANCELLED: 80,
-    }
+    assert entered == {Phase.VALIDATING: 0, Phase.IN_PROGRESS: 10, Phase.CANCELLING: 60, Phase.CANCELLED: 80}
 
 
 def test_failures_come_evenly() -> None:

@@ -8,14 +8,7 @@ import pytest
 from openai import AsyncOpenAI
 from openai.types import Batch
 
-from jobdash.demo.emulator import (
-    ANTHROPIC_KEY,
-    GEMINI_KEY,
-    MISTRAL_KEY,
-    OPENAI_KEY,
-    Emulator,
-    ManualClock,
-)
+from jobdash.demo.emulator import ANTHROPIC_KEY, GEMINI_KEY, MISTRAL_KEY, OPENAI_KEY, Emulator, ManualClock
 from jobdash.demo.emulator.batch import EmulatedBatch
 from jobdash.demo.emulator.emulator import EmulatedProvider
 from jobdash.demo.environment import demo_world

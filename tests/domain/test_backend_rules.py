@@ -17,10 +17,7 @@ from jobdash.domain.status import FORCE_FAILED, Status, ended_text
     [
         (job(), None),
         (job(gone_at=NOW), "gone: its provider does not know it any more; force-fail or remove it"),
-        (
-            job(verdict=FORCE_FAILED),
-            "failed here; the provider says in_progress, it may still be billed",
-        ),
+        (job(verdict=FORCE_FAILED), "failed here; the provider says in_progress, it may still be billed"),
         (job(removing=NOW + HOUR), "removed as soon as the provider confirms the cancel"),
         (job(cancel_requested_at=NOW - MINUTE), "cancel asked 1m ago, not confirmed yet"),
         (job(cancel_requested_at=NOW - HOUR), "cancelling for 1h: c asks again, f fails it here"),

@@ -9,16 +9,7 @@ from domain_kit import job
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobdash.domain.cost import (
-    Cost,
-    CostLine,
-    CostTotal,
-    Grouping,
-    Tags,
-    group_key,
-    sum_by,
-    total_of,
-)
+from jobdash.domain.cost import Cost, CostLine, CostTotal, Grouping, Tags, group_key, sum_by, total_of
 from jobdash.domain.describe.cost_text import so_far, token_text
 from jobdash.domain.filter.language import parse
 from jobdash.domain.money import cost_text, dollars

@@ -68,12 +68,7 @@ ALL = "in ALL accounts"
         ),
         (plan(CANCEL, job(Status.PENDING)), "Cancel 1 unfinished job?", "Don't cancel", "Cancel 1 job"),
         (plan(Action.RETRY), "Nothing to retry", "Don't retry", "Retry 0 jobs"),
-        (
-            plan(REMOVE, DONE, record=False, remote=True),
-            "Clean up 1 job?",
-            "Keep the job",
-            "Clean up 1 job",
-        ),
+        (plan(REMOVE, DONE, record=False, remote=True), "Clean up 1 job?", "Keep the job", "Clean up 1 job"),
     ],
 )
 def test_the_dialog_asks_what_it_does(made: Plan, question: str, safe: str, danger: str) -> None:  # C-3 B-10

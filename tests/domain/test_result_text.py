@@ -6,13 +6,7 @@ import pytest
 from domain_kit import HOUR, NOW, job
 
 from jobdash.domain.backends.registry import rules_of
-from jobdash.domain.describe.result_text import (
-    ended_early,
-    odd_keys,
-    outcome_counts,
-    results_gone,
-    to_fetch,
-)
+from jobdash.domain.describe.result_text import ended_early, odd_keys, outcome_counts, results_gone, to_fetch
 from jobdash.domain.job import JobRow
 from jobdash.domain.results import ResultCounts
 from jobdash.domain.status import Status
@@ -46,10 +40,7 @@ def expired(**facts: object) -> JobRow:
         (expired(succeeded=0), ""),
         (expired(total=None), ""),
         (expired(fetched_at=NOW), ""),
-        (
-            job(Status.CANCELLED, total=10, succeeded=4, failed=0),
-            "4 of 10 done, 6 cancelled",
-        ),
+        (job(Status.CANCELLED, total=10, succeeded=4, failed=0), "4 of 10 done, 6 cancelled"),
         (job(Status.COMPLETED, total=10, succeeded=10, failed=0), ""),
     ],
 )

@@ -21,11 +21,7 @@ from jobdash.operations.results.fetch_request import FetchRequest
 from jobdash.providers.registry import BUNDLED
 
 SECOND = "-second"
-ENDS = {
-    "completes": Status.COMPLETED,
-    "expires": Status.EXPIRED,
-    "cancelled": Status.CANCELLED,
-}
+ENDS = {"completes": Status.COMPLETED, "expires": Status.EXPIRED, "cancelled": Status.CANCELLED}
 
 
 def add(world: World, account: Account, **script: object) -> str:

@@ -307,10 +307,7 @@ async def test_gemini_is_collected_from_its_file_and_inline_by_one_request(
 
 async def test_inline_results_that_are_too_large_are_said_to_be_so(world: World, tmp_path: Path) -> None:
     script = BatchScript(
-        total=2,
-        inline=True,
-        created_at=world.clock.now() - 7200,
-        plan=BatchPlan(timing=Timing(running=60)),
+        total=2, inline=True, created_at=world.clock.now() - 7200, plan=BatchPlan(timing=Timing(running=60))
     )
     world.used.add("gemini")
     (row,) = await world.known(world.emulator.gemini.add_batch(script))

@@ -218,11 +218,7 @@ def test_samples_fill_a_new_store_and_never_an_old_one(tmp_path: Path) -> None:
             ],
         ),
         (page(batch(1, created_at="soon")), None, ["this server does not say when a batch was created"]),
-        (
-            page(batch(1)),
-            "openrouter",
-            ["this server has no call that cancels a batch"],
-        ),
+        (page(batch(1)), "openrouter", ["this server has no call that cancels a batch"]),
     ],
 )
 async def test_the_doctor_names_what_a_server_does_in_another_way(

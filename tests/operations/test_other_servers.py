@@ -264,11 +264,7 @@ async def test_a_pending_file_is_waited_for(world: World, openai_file: Path, loo
 
     async with at(world, answer) as server:
         assert (await submitted(world, openai_file)).end is SubmitEnd.CREATED
-    assert server.lines == [
-        "POST /v1/files",
-        *["GET /v1/files/file-1"] * (looks + 1),
-        "POST /v1/batches",
-    ]
+    assert server.lines == ["POST /v1/files", *["GET /v1/files/file-1"] * (looks + 1), "POST /v1/batches"]
 
 
 REFUSALS = [

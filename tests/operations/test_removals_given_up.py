@@ -82,9 +82,7 @@ async def test_by_a_dashboard_now_and_then(world: World) -> None:
 
     looking = asyncio.create_task(
         close_abandoned(
-            world.store,
-            polled_accounts(world.config),
-            lambda row, why: told.put_nowait((row.remote_id, why)),
+            world.store, polled_accounts(world.config), lambda row, why: told.put_nowait((row.remote_id, why))
         )
     )
 

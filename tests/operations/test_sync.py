@@ -200,11 +200,7 @@ async def test_a_key_whose_client_cannot_be_made_is_told_under_both_names(
 
 @pytest.mark.parametrize(
     ("url", "key"),
-    [
-        (None, "sk-1"),
-        ("https://api.openai.com/v1/", "sk-1"),
-        ("HTTPS://API.OpenAI.com:443/v1", " sk-1\n"),
-    ],
+    [(None, "sk-1"), ("https://api.openai.com/v1/", "sk-1"), ("HTTPS://API.OpenAI.com:443/v1", " sk-1\n")],
 )
 def test_a_key_is_the_same_however_its_server_is_written(url: str | None, key: str) -> None:
     first = Account("openai", "openai", "A", Secret("sk-1"), "https://api.openai.com/v1")

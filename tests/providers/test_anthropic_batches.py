@@ -11,14 +11,7 @@ from typing import Any
 
 import pytest
 
-from jobdash.demo.emulator import (
-    BatchFailure,
-    BatchPlan,
-    BatchScript,
-    ErrorAnswer,
-    FaultRule,
-    Timing,
-)
+from jobdash.demo.emulator import BatchFailure, BatchPlan, BatchScript, ErrorAnswer, FaultRule, Timing
 from jobdash.domain.results import ResultOutcome
 from jobdash.domain.status import Status
 from jobdash.domain.time import DAY

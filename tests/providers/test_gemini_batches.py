@@ -21,13 +21,7 @@ from jobdash.domain.remote_job import RemoteError
 from jobdash.domain.status import Status
 from jobdash.errors import AuthRejected, BadResponse, InvalidRequest, NotFound
 from jobdash.providers.base import ResultLine, Submission
-from jobdash.providers.gemini.batches import (
-    WINDOW_MS,
-    GeminiBatches,
-    read_job,
-    signed_name,
-    unsigned_name,
-)
+from jobdash.providers.gemini.batches import WINDOW_MS, GeminiBatches, read_job, signed_name, unsigned_name
 from jobdash.providers.gemini.results import read_line
 from jobdash.providers.pagination import pages
 

@@ -42,11 +42,7 @@ def test_what_is_no_json(content: bytes) -> None:
 
 def test_what_is_no_number_is_not_told() -> None:
     found = decode(b'{"a": NaN, "b": [-Infinity, 1e999], "c": 1.5}')
-    assert found == {
-        "a": None,
-        "b": [None, None],
-        "c": 1.5,
-    }
+    assert found == {"a": None, "b": [None, None], "c": 1.5}
 
 
 @given(ANYTHING, st.booleans())

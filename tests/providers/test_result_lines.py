@@ -49,10 +49,7 @@ def test_an_answer_of_openai_that_was_cut_off_is_no_whole_one(
 
 
 def test_tokens_are_read_in_both_spellings() -> None:
-    for usage in (
-        {"prompt_tokens": 20, "completion_tokens": 0},
-        {"input_tokens": 20, "output_tokens": 0},
-    ):
+    for usage in ({"prompt_tokens": 20, "completion_tokens": 0}, {"input_tokens": 20, "output_tokens": 0}):
         line = read_openai({"custom_id": "a", "response": {"body": {"usage": usage}}})
         assert line is not None
         assert (line.input_tokens, line.output_tokens) == (20, 0)

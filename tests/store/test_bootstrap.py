@@ -215,10 +215,7 @@ def test_writing_a_store_that_cannot_be_written_raises(
 
 
 def test_a_reader_cannot_write(path: Path) -> None:
-    with (
-        closing(connect_reader(path)) as connection,
-        pytest.raises(StoreReadOnly, match="cannot be written"),
-    ):
+    with closing(connect_reader(path)) as connection, pytest.raises(StoreReadOnly, match="cannot be written"):
         connection.execute("DELETE FROM job")
 
 

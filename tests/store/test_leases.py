@@ -275,11 +275,7 @@ def test_very_many_failed_items_are_made_ready_in_pieces(
 
     monkeypatch.setattr(claims, "find_job", watched)
     again = claim(db, wanted(total=25))
-    assert states == [
-        ("failed", 25, 0, 25, 1),
-        ("pending", 25, 0, 15, 2),
-        ("pending", 25, 0, 5, 2),
-    ]
+    assert states == [("failed", 25, 0, 25, 1), ("pending", 25, 0, 15, 2), ("pending", 25, 0, 5, 2)]
     assert (again.attempt, again.failed) == (2, 0)
     assert {row[2] for row in rows(path)} == {"waiting"}
 
@@ -385,8 +381,7 @@ def test_an_end_gives_the_job_back(word: str, path: Path, hold: Lease) -> None:
     reason = "ValueError: x" if word == "failed" else None
     hold.finish(word, "so it ended", reason)
     row = raw(
-        path,
-        "SELECT status, raw_status, owner, lease_until, last_owner, finished_at, error, fence FROM job",
+        path, "SELECT status, raw_status, owner, lease_until, last_owner, finished_at, error, fence FROM job"
     )
     assert row == [(word, word, None, None, None, START, reason, 1)], "no process is to be stopped for it"
     assert raw(path, "SELECT ended_at, ended FROM attempt") == [(START, "so it ended")]

@@ -88,9 +88,7 @@ def store(secured: tuple[str, Path], options: str) -> PostgresLocation:
     return PostgresLocation(f"{secured[0]}?{options.format(file=secured[1])}")
 
 
-def test_an_encrypted_connection_is_told_and_that_nobody_checks_the_server(
-    secured: tuple[str, Path],
-) -> None:
+def test_an_encrypted_connection_is_told_and_that_nobody_checks_the_server(secured: tuple[str, Path]) -> None:
     with Reader(store(secured, "sslmode=require")) as reader:
         found = reader.server()
     assert found is not None

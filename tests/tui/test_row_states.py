@@ -217,10 +217,7 @@ async def test_a_rejected_key_stands_beside_a_working_one(
     """A-2, A-7"""
     emulator.openai.add_batch(BatchScript(name="one"))
     emulator.faults.add(FaultRule(effect=ErrorAnswer(401), key="sk-bad"))
-    accounts = [
-        account("good", server, emulator.openai.key),
-        account("work", server, "sk-bad"),
-    ]
+    accounts = [account("good", server, emulator.openai.key), account("work", server, "sk-bad")]
     async with dashboard(path, accounts) as dash:
         await dash.until(lambda: "work ✗ key rejected (401)" in dash.line("accounts"), 20)
         await dash.until(lambda: dash.names == ["one"], 20)

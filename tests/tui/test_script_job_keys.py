@@ -455,9 +455,7 @@ async def test_a_suspended_script_is_shown_as_what_it_is(path: Path) -> None:
             await dash.press("y")
             await dash.until(lambda: "killed at once" in dash.toast)
     kept = ask(path, "SELECT action, detail FROM event WHERE action = 'stop process'")
-    assert kept == [
-        ("stop process", f"process {child.pid} was stopped (SIGSTOP), so it was killed at once"),
-    ]
+    assert kept == [("stop process", f"process {child.pid} was stopped (SIGSTOP), so it was killed at once")]
 
 
 async def test_stopping_several_shows_what_is_done_and_what_is_waited_for(path: Path) -> None:

@@ -35,10 +35,7 @@ def test_an_executor_may_enter_items_long_after_the_loop_has_passed_them(
             if item.value % 2:
                 raise ValueError("odd")
 
-    with (
-        track(range(20), "executor", key=key, on_error="record") as job,
-        ThreadPoolExecutor(2) as pool,
-    ):
+    with track(range(20), "executor", key=key, on_error="record") as job, ThreadPoolExecutor(2) as pool:
         done = [pool.submit(work, item) for item in job]
         all_given.set()
     assert [one.exception() for one in done] == [None] * 20

@@ -158,10 +158,7 @@ def test_what_a_busy_store_did_not_take_goes_with_the_next(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "PATIENCE_MS", 10)
-    with (
-        other_program(path) as other,
-        track(range(6), "busy", key=str) as job,
-    ):
+    with other_program(path) as other, track(range(6), "busy", key=str) as job:
         for item in job:
             if item.value == 1:
                 other.execute("BEGIN IMMEDIATE")
@@ -308,10 +305,7 @@ def test_items_do_not_wait_while_the_store_is_in_trouble(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waited: list[float] = []
-    with (
-        other_program(path) as other,
-        track(range(200), "in trouble", key=str) as job,
-    ):
+    with other_program(path) as other, track(range(200), "in trouble", key=str) as job:
         for item in job:
             if item.value == 1:
                 other.execute("BEGIN IMMEDIATE")
@@ -331,10 +325,7 @@ def test_a_store_that_is_only_busy_is_never_given_up(
 ) -> None:
     monkeypatch.setattr(runs, "PATIENCE_MS", 1)
     monkeypatch.setattr(store_connection, "MOST_KEPT", 20)
-    with (
-        other_program(path) as other,
-        track(range(100), "very busy", key=str) as job,
-    ):
+    with other_program(path) as other, track(range(100), "very busy", key=str) as job:
         other.execute("BEGIN IMMEDIATE")
         for item in job:
             with item:

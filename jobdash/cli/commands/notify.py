@@ -16,7 +16,6 @@ def command(context: CliContext, test: bool) -> int:
 
     Exit code 1 when one failed, 5 when there is none.
     """
-    del test
     from jobdash.cli.notifications import send_test
 
     return send_test(context)

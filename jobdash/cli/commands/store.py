@@ -122,7 +122,6 @@ def check(context: CliContext, place: str | None) -> int:
 @pass_context
 def grant(context: CliContext, role: str, read_only: bool) -> int:
     """Let a database role see the configured store, which has to be in PostgreSQL."""
-    del read_only
     from jobdash.cli.output import document, print_text
     from jobdash.operations.store_admin import grant_reading
 

@@ -21,11 +21,7 @@ if TYPE_CHECKING:
     "--timeout", "timeout_ms", type=DurationParam(), metavar="SPAN", help="Give up after so long (exit 7)."
 )
 @pass_context
-def command(
-    context: CliContext,
-    selector: JobSelector,
-    timeout_ms: int | None,
-) -> int:
+def command(context: CliContext, selector: JobSelector, timeout_ms: int | None) -> int:
     """Wait until all of these jobs have ended; progress is shown on stderr.
 
     Exit code 0 when all are completed, also those in which some requests or items failed (partial); 1 when

@@ -34,8 +34,7 @@ def command(
     context.refuse_read_only()
     config = context.config
     chosen = config.worker._replace(
-        concurrency=concurrency or config.worker.concurrency,
-        engine=engine or config.worker.engine,
+        concurrency=concurrency or config.worker.concurrency, engine=engine or config.worker.engine
     )
     serve(config.database, modules, chosen, print_error, once=once)
     return 0

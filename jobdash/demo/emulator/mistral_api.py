@@ -106,11 +106,7 @@ class _Mistral(OpenAIHandlers):
         if plan.timing.expires_after is None:
             plan = replace(plan, timing=replace(plan.timing, expires_after=hours * 3600.0))
         script = BatchScript(
-            model=model,
-            endpoint=endpoint,
-            metadata=_metadata(wanted),
-            inline=input_file is None,
-            plan=plan,
+            model=model, endpoint=endpoint, metadata=_metadata(wanted), inline=input_file is None, plan=plan
         )
         batch = self._provider.create(presented_key(request), script, requests, input_file)
         return JSONResponse(job_json(self._provider, batch))

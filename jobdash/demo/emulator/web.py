@@ -71,9 +71,7 @@ def openai_form(error: ApiError) -> JsonObject:
         kind = "requests" if code == "rate_limit_exceeded" else code
     elif error.status >= 500:
         kind = "server_error"
-    return {
-        "error": {"message": error.message, "type": kind, "param": error.param, "code": code},
-    }
+    return {"error": {"message": error.message, "type": kind, "param": error.param, "code": code}}
 
 
 def gemini_form(error: ApiError) -> JsonObject:
@@ -108,11 +106,7 @@ def anthropic_form(error: ApiError) -> JsonObject:
     """The body of an error at Anthropic."""
     other = "api_error" if error.status >= 500 else "invalid_request_error"
     kind = error.code or _ANTHROPIC_KINDS.get(error.status, other)
-    return {
-        "type": "error",
-        "error": {"type": kind, "message": error.message},
-        "request_id": "req_emulated",
-    }
+    return {"type": "error", "error": {"type": kind, "message": error.message}, "request_id": "req_emulated"}
 
 
 def mistral_form(error: ApiError) -> JsonObject:

@@ -84,7 +84,6 @@ class BackendRules(Protocol):
 
 def accept_unfinished(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
     """Accept any job that has not ended: what is decided for a force-fail."""
-    del situation, choices
     if job.terminal:
         return DecisionKind.ALREADY, f"already {LABELS[job.status]}"
     return DecisionKind.ACT, ""

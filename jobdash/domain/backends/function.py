@@ -96,11 +96,7 @@ def _retry_notes(plan: Plan) -> Iterator[Note]:
     yield Note("Then", f"{WAITS_FOR_WORKER}: the next that is free takes it up")
 
 
-_BUILDERS = {
-    Action.CANCEL: _cancel_notes,
-    Action.FORCE_FAIL: _force_fail_notes,
-    Action.RETRY: _retry_notes,
-}
+_BUILDERS = {Action.CANCEL: _cancel_notes, Action.FORCE_FAIL: _force_fail_notes, Action.RETRY: _retry_notes}
 _MEANING = {
     Action.CANCEL: "Cancel asks the workers to stop after the items they are at; what is done stays",
     Action.FORCE_FAIL: "Force-fail marks it failed here; use it when its workers are stuck or lost",

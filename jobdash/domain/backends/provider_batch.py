@@ -45,7 +45,6 @@ class ProviderBatch:
 
     def undo_refusal(self, job: JobRow) -> str | None:
         """Return None: what can be undone is in the events."""
-        del job
         return None
 
     def reference(self, job: JobRow) -> str:
@@ -97,7 +96,6 @@ class ProviderBatch:
 
     def undo_effects(self, jobs: Sequence[JobRow], *, alone: bool) -> Iterator[str]:
         """Yield what the undo of a removal of jobs brings back, and what not."""
-        del jobs, alone
         yield "The record comes back; what was deleted at the provider, if anything, does not."
 
 
@@ -113,7 +111,6 @@ def _elsewhere(job: JobRow, situation: DecisionContext) -> str | None:
 
 
 def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
-    del choices
     if job.gone:
         return DecisionKind.REFUSED, "gone at its provider; force-fail or remove it"
     abandoned = job.force_failed and situation.named and job.remote_status in UNFINISHED
@@ -155,10 +152,7 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
         return DecisionKind.REFUSED, "nothing chosen"
     configured = job.account in situation.accounts
     if choices.remote and not configured:
-        return (
-            DecisionKind.REFUSED,
-            f"{situation.no_account(job.account)}; remove the record only",
-        )
+        return (DecisionKind.REFUSED, f"{situation.no_account(job.account)}; remove the record only")
     elsewhere = _elsewhere(job, situation)
     if choices.remote and elsewhere is not None:
         return DecisionKind.REFUSED, f"{elsewhere}; remove the record only"

@@ -91,7 +91,6 @@ class Script:
 
 
 def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
-    del choices
     if job.terminal:
         return DecisionKind.ALREADY, f"already {LABELS[job.status]}"
     if job.status is Status.CANCELLING and job.cancel_requested_at is not None:

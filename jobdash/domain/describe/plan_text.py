@@ -152,11 +152,7 @@ def stopped_pids(plan: Plan) -> str:
     return process_ids(plan.stoppable)
 
 
-_DONE_WORDS = {
-    Action.FORCE_FAIL: "Force-failed",
-    Action.RETRY: "Retried",
-    Action.REMOVE: "Removed",
-}
+_DONE_WORDS = {Action.FORCE_FAIL: "Force-failed", Action.RETRY: "Retried", Action.REMOVE: "Removed"}
 
 
 def _done_word(plan: Plan) -> str:

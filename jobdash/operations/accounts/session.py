@@ -18,13 +18,7 @@ from jobdash.domain.provider_info import Capabilities
 from jobdash.domain.remote_job import FailedRequest, RemoteJob
 from jobdash.domain.text import redact
 from jobdash.domain.time import Clock, system_clock
-from jobdash.errors import (
-    AuthRejected,
-    BadResponse,
-    ConfigError,
-    JobdashError,
-    QuotaExhausted,
-)
+from jobdash.errors import AuthRejected, BadResponse, ConfigError, JobdashError, QuotaExhausted
 from jobdash.operations.accounts.rate_limiter import (
     CancelToken,
     NotSent,

@@ -22,11 +22,7 @@ def polled_accounts(config: Config) -> frozenset[str]:
 
 
 def give_up_removals(
-    location: StoreLocation,
-    browser: Browser,
-    config: Config,
-    face: str,
-    clock: Clock = system_clock,
+    location: StoreLocation, browser: Browser, config: Config, face: str, clock: Clock = system_clock
 ) -> list[JobRow]:
     """Give up the waiting removals that no sync will end any more; return their jobs.
 

@@ -10,14 +10,7 @@ from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, De
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.text import quantity
-from jobdash.errors import (
-    ConfigError,
-    ExpiresByItself,
-    InvalidRequest,
-    JobdashError,
-    NotFound,
-    ProviderError,
-)
+from jobdash.errors import ConfigError, ExpiresByItself, InvalidRequest, JobdashError, NotFound, ProviderError
 from jobdash.operations.accounts.rate_limiter import NotSent
 from jobdash.operations.accounts.session import DeleteBatch, DeleteFile, GetBatch, Request
 from jobdash.operations.actions.cancel import (

@@ -36,7 +36,6 @@ class FunctionBackend(ScriptBackend):
         self, browser: Browser, rows: Sequence[JobRow], *, starting: bool
     ) -> Mapping[int, ScriptProcess]:
         """Return that no process of this computer can be stopped or started for them."""
-        del browser, starting
         return dict.fromkeys((row.id for row in rows), _WORKERS)
 
 

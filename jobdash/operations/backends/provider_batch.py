@@ -54,7 +54,6 @@ class ProviderBatchBackend:
         self, browser: Browser, rows: Sequence[JobRow], *, starting: bool
     ) -> Mapping[int, ScriptProcess]:
         """Return nothing: no process here runs a batch."""
-        del browser, rows, starting
         return {}
 
     def remainders(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, Remainder]:

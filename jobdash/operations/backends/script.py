@@ -55,7 +55,6 @@ class ScriptBackend:
 
     def remainders(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, Remainder]:
         """Return nothing: a script finds what is left by itself."""
-        del browser, rows
         return {}
 
     def results_available(self, browser: Browser, rows: Sequence[JobRow]) -> Mapping[int, bool | None]:

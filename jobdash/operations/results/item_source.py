@@ -112,7 +112,6 @@ class FetchedItems:
 
     def at(self, outcome: ItemStatus | None, offset: int, total: int, limit: int) -> list[ItemRow]:
         """Return up to ``limit`` requests from ``offset`` of ``total`` on, without reading those before."""
-        del total
         return self._index.items(self._places[outcome][offset : offset + limit])
 
     def position(self, outcome: ItemStatus | None, seq: int) -> int:

@@ -95,12 +95,7 @@ class _Running:
 class WorkerPool:
     """Runs parts until it is asked to drain; `run` is to be called once."""
 
-    def __init__(
-        self,
-        options: PoolOptions,
-        engine: Engine,
-        report: Callable[[str], None],
-    ) -> None:
+    def __init__(self, options: PoolOptions, engine: Engine, report: Callable[[str], None]) -> None:
         """``report`` is called with sentences for the worker's log, from any thread."""
         self._options = options
         self._engine = engine

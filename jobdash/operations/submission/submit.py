@@ -119,11 +119,7 @@ class SubmitRun(ABC):
     """One submit under way."""
 
     def __init__(
-        self,
-        submission: Submission,
-        caller: AccountClient,
-        work: OperationContext,
-        sleep: Sleep,
+        self, submission: Submission, caller: AccountClient, work: OperationContext, sleep: Sleep
     ) -> None:
         self._submission = submission
         self._caller = caller

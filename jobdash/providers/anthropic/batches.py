@@ -74,7 +74,6 @@ class AnthropicBatches(DirectAdapter):
 
     async def upload(self, submission: Submission) -> str:
         """Return that there is no file: its requests go with the creation."""
-        del submission
         return ""
 
     async def _get_file(self, file_id: str) -> Mapping[str, object]:
@@ -82,7 +81,6 @@ class AnthropicBatches(DirectAdapter):
 
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         """Create the batch from the file's lines, which are read as they are sent."""
-        del file_id
         body = InlineRequests(submission.path)
         answered = await self._ask(
             "POST",

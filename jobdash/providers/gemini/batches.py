@@ -25,14 +25,7 @@ from jobdash.providers.gemini.info import INFO
 from jobdash.providers.gemini.inline import OperationReader
 from jobdash.providers.http import Deadlines, opened
 from jobdash.providers.http_adapter import HttpAdapter, created, expected
-from jobdash.providers.json_values import (
-    items,
-    mapping,
-    readable,
-    rfc3339_ms,
-    text,
-    whole,
-)
+from jobdash.providers.json_values import items, mapping, readable, rfc3339_ms, text, whole
 from jobdash.providers.refusals import answered_error, not_expected
 from jobdash.providers.results import remote_error
 

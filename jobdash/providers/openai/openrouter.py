@@ -27,12 +27,10 @@ class OpenRouterBatches(OpenAIBatches):
 
     async def upload(self, submission: Submission) -> str:
         """Return that there is no file: its requests go with the creation."""
-        del submission
         return ""
 
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         """Create the batch from the file's lines; its endpoint and model have to come before them."""
-        del file_id
         head = {"endpoint": submission.endpoint, "model": submission.model}
         body = InlineRequests(submission.path, json.dumps(head).encode()[:-1] + b",", _request)
         call = self._asked("POST", "batches", content=body, headers=await body.headers())
@@ -57,7 +55,6 @@ class OpenRouterBatches(OpenAIBatches):
 
     async def files(self, cursor: str | None = None) -> FilePage:
         """Refuse: there are no files."""
-        del cursor
         raise InvalidRequest("not sent: OpenRouter has no list of files")
 
     async def _get_file(self, file_id: str) -> Mapping[str, object]:
@@ -69,7 +66,6 @@ class OpenRouterBatches(OpenAIBatches):
 
     async def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
         """Yield the results, which come in one answer, as lines."""
-        del role
         call = self._asked("GET", _path(job.remote_id))
         batch = unwrapped_object(await self._http.ask(call, deadline=self._deadlines.upload))
         for line in items(batch.get("results")):

@@ -11,13 +11,7 @@ from collections.abc import Iterator
 from jobdash.domain.provider_info import Profile
 from jobdash.domain.time import DAY, HOUR
 
-_SELF_HOSTED = {
-    "vllm": "vLLM",
-    "litellm": "LiteLLM",
-    "ogx": "OGX",
-    "aibrix": "AIBrix",
-    "llm-d": "llm-d",
-}
+_SELF_HOSTED = {"vllm": "vLLM", "litellm": "LiteLLM", "ogx": "OGX", "aibrix": "AIBrix", "llm-d": "llm-d"}
 
 
 def _self_hosted() -> Iterator[Profile]:

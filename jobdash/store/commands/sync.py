@@ -49,10 +49,7 @@ class _Collected:
 
     def result(self) -> UpsertResult:
         return UpsertResult(
-            tuple(self.inserted),
-            tuple(self.changed),
-            tuple(self.finished),
-            tuple(self.lost_race),
+            tuple(self.inserted), tuple(self.changed), tuple(self.finished), tuple(self.lost_race)
         )
 
 

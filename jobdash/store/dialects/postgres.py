@@ -21,12 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumperUnknown
 
-from jobdash.errors import (
-    Interrupted,
-    StoreAway,
-    StoreError,
-    StoreMissing,
-)
+from jobdash.errors import Interrupted, StoreAway, StoreError, StoreMissing
 from jobdash.store.dialects.base import BUSY_TIMEOUT_MS, OPTION, Dialect, Row, Rows, Values
 from jobdash.store.dialects.postgres_changes import Changes
 from jobdash.store.dialects.postgres_errors import away, missing, store_error

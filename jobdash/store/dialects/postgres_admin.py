@@ -130,11 +130,7 @@ def reading(location: PostgresLocation) -> Iterator[TableRows]:
         yield rows
 
 
-def load(
-    location: PostgresLocation,
-    columns: Mapping[str, Sequence[str]],
-    rows_of: TableRows,
-) -> None:
+def load(location: PostgresLocation, columns: Mapping[str, Sequence[str]], rows_of: TableRows) -> None:
     """Fill an empty store with rows, table by table, in one transaction; raises StoreError.
 
     Revisions are those of another store: all changes are older than any that comes.

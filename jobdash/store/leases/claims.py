@@ -9,14 +9,7 @@ from typing import NamedTuple
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import names_a_secret, redact
 from jobdash.store.dialects.base import Connection, greater, transaction
-from jobdash.store.leases.continuation import (
-    ALWAYS,
-    AUTO,
-    Continuation,
-    ResumeRequest,
-    choose,
-    decide,
-)
+from jobdash.store.leases.continuation import ALWAYS, AUTO, Continuation, ResumeRequest, choose, decide
 from jobdash.store.leases.lease import MOST_ROWS, Lease, add_event
 from jobdash.store.leases.resume_candidates import ResumeCandidate, agrees, is_held, started_for
 from jobdash.store.leases.transitions import (

@@ -152,8 +152,7 @@ def make_pending(connection: Connection, job_id: int, *, keyed: bool) -> None:
 def end_attempts(connection: Connection, job_id: int, now: int, how: str) -> None:
     """Write how the present run ended, before the fence is raised; its worker can no longer do so."""
     connection.execute(
-        "UPDATE attempt SET ended_at = ?, ended = ? WHERE job_id = ? AND ended_at IS NULL",
-        (now, how, job_id),
+        "UPDATE attempt SET ended_at = ?, ended = ? WHERE job_id = ? AND ended_at IS NULL", (now, how, job_id)
     )
 
 

@@ -46,12 +46,7 @@ def postgres_triggers(job: Table, tally_columns: str, loud: list[str], seen: lis
 
     ``loud`` are the columns whose change is a new revision, ``seen`` those of them that are shown.
     """
-    return [
-        *_revision(loud, seen),
-        *_pulses(),
-        *_tally(tally_columns),
-        *_family(),
-    ]
+    return [*_revision(loud, seen), *_pulses(), *_tally(tally_columns), *_family()]
 
 
 def _function(name: str, body: str) -> str:

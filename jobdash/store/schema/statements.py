@@ -6,19 +6,7 @@ for the assignments of an update, ``{words}`` for a list of values: both are kno
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    bindparam,
-    case,
-    column,
-    delete,
-    exists,
-    func,
-    null,
-    or_,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import bindparam, case, column, delete, exists, func, null, or_, select, text, update
 from sqlalchemy.sql.expression import ClauseElement
 
 from jobdash.domain.notification import NotificationKind
@@ -111,9 +99,7 @@ _JOBS: dict[str, ClauseElement] = {
     .where(
         _this_job,
         or_(
-            _job.c.seen_at.is_(None),
-            _job.c.seen_at < bindparam("asked"),
-            _job.c.seen_at > bindparam("ahead"),
+            _job.c.seen_at.is_(None), _job.c.seen_at < bindparam("asked"), _job.c.seen_at > bindparam("ahead")
         ),
     )
     .values(
@@ -236,10 +222,7 @@ _INTENTS: dict[str, ClauseElement] = {
     ),
     "take_over_intent": update(_intents)
     .where(
-        _this_intent,
-        _open,
-        _intents.c.owner == bindparam("was"),
-        _intents.c.deadline == bindparam("until"),
+        _this_intent, _open, _intents.c.owner == bindparam("was"), _intents.c.deadline == bindparam("until")
     )
     .values(owner=bindparam("mine"), deadline=bindparam("later")),
     "renew_intent": update(_intents).where(_this_intent, _open).values(deadline=bindparam("later")),

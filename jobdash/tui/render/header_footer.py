@@ -132,13 +132,7 @@ def _cells(parts: Iterable[Sequence[Span]]) -> int:
 
 
 def _health(
-    name: str,
-    health: AccountHealth | None,
-    under_way: UnderWay,
-    now: int,
-    symbols: Symbols,
-    *,
-    whole: bool,
+    name: str, health: AccountHealth | None, under_way: UnderWay, now: int, symbols: Symbols, *, whole: bool
 ) -> tuple[Span, str]:
     """Return the health of an account, and the age of the last answer where it cannot be reached."""
     if health is not None and health.error is not None and under_way.waiting.get(name, 0) <= now:
@@ -181,10 +175,7 @@ def attention_spans(
         return []
     need = "needs" if number == 1 else "need"
     for words, spare in (
-        (
-            f"{number:,} {need} attention",
-            sum(cell_len(clean(name, 20)) + 5 for name in (*accounts, LOCAL)),
-        ),
+        (f"{number:,} {need} attention", sum(cell_len(clean(name, 20)) + 5 for name in (*accounts, LOCAL))),
         (f"{number:,}", 0),
     ):
         spans = [

@@ -197,10 +197,7 @@ def _rate(row: JobRow, now: int) -> str:
 
 
 def error_lines(
-    job: JobDetails,
-    width: int,
-    failed: FailedRequests | None = None,
-    fetched: Sequence[FailureGroup] = (),
+    job: JobDetails, width: int, failed: FailedRequests | None = None, fetched: Sequence[FailureGroup] = ()
 ) -> list[TextLine]:
     """Return the errors grouped by code and message, the most frequent first, with where they are.
 

@@ -113,7 +113,6 @@ class ScriptView:
         self, job: JobDetails, width: int, fetched: Sequence[FailureGroup] = ()
     ) -> list[TextLine]:
         """Return the errors of its items, which are read only when the job has changed."""
-        del fetched
         row = job.row
         if not row.failed:
             return error_lines(row, _NO_ERRORS, width)

@@ -23,9 +23,7 @@ POLL_EVERY = 1.0
 class LogScreen(LineScreen):
     """The newest events of all jobs."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,l", "close", "Close", key_display="esc"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,l", "close", "Close", key_display="esc")]
 
     def __init__(self, context: DashboardContext) -> None:
         super().__init__()

@@ -253,12 +253,7 @@ class Place:
         }
         room = [hold._room if hold is not None else 0 for hold in self._holds]
         return Moment(
-            self.clock.now,
-            deepcopy(self.model.jobs),
-            rows,
-            deepcopy(self.held),
-            room,
-            deepcopy(self.views),
+            self.clock.now, deepcopy(self.model.jobs), rows, deepcopy(self.held), room, deepcopy(self.views)
         )
 
     def back_to(self, moment: Moment) -> None:
