@@ -124,14 +124,7 @@ async def _session(database: str | Path | None, config: str | Path | None) -> As
     ):
         await register_keys(settings, store)
         async with AccountClients(settings.accounts) as accounts:
-            work = OperationContext(
-                accounts,
-                store,
-                settings.configured,
-                store.clock,
-                prices=settings.prices,
-                unusable=settings.unusable_words,
-            )
+            work = OperationContext.of(settings, accounts, store)
             yield _Session(settings, accounts, browser, work)
 
 

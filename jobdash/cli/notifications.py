@@ -20,13 +20,13 @@ from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.job_lookup import Browser, Scope, Sort
 from jobdash.operations.notify import Notifier
 from jobdash.operations.terminal_notification import terminal_sequence
-from jobdash.operations.writer_thread import StoreWriter
+from jobdash.operations.writer_thread import WriterThread
 
 NO_WAY = "no way to notify anybody: set bell, desktop, command or webhook in [notify] of the config file"
 
 
 @contextlib.asynccontextmanager
-async def notifications(context: CliContext, store: StoreWriter) -> AsyncIterator[None]:
+async def notifications(context: CliContext, store: WriterThread) -> AsyncIterator[None]:
     """Send what happens meanwhile, and at the end what has happened last; a cancel ends it at once."""
     notifier = notifier_of(context, store)
     if notifier is None:
@@ -46,7 +46,7 @@ async def notifications(context: CliContext, store: StoreWriter) -> AsyncIterato
         await notifier.send_new()
 
 
-def notifier_of(context: CliContext, store: StoreWriter) -> Notifier | None:
+def notifier_of(context: CliContext, store: WriterThread) -> Notifier | None:
     """Return what sends the notifications of a command; None where none is configured."""
     settings = context.config.notify
     if settings is None:

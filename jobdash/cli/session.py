@@ -37,16 +37,7 @@ async def open_session(context: CliContext, stop: CancelToken) -> AsyncIterator[
         for sentence in await register_keys(config, store):
             print_error(sentence, Style.WARN)
         async with open_clients(context) as accounts:
-            work = OperationContext(
-                accounts,
-                store,
-                config.configured,
-                store.clock,
-                stop=stop,
-                results=config.results_folder,
-                prices=config.prices,
-                unusable=config.unusable_words,
-            )
+            work = OperationContext.of(config, accounts, store, stop=stop)
             yield CommandSession(accounts, work, AccountSyncs(config, accounts, context.opened.browser, work))
 
 

@@ -24,7 +24,7 @@ from jobdash.operations.auto_fetch import EndedBatches
 from jobdash.operations.ended_jobs import ALL, EndedJobs
 from jobdash.operations.polling.sync import SyncReport
 from jobdash.operations.polling.watch import Watch
-from jobdash.operations.writer_thread import StoreWriter
+from jobdash.operations.writer_thread import WriterThread
 
 
 def watch(context: CliContext, *, once: bool) -> int:
@@ -75,7 +75,7 @@ class _Watching:
             self._synced(report)
         return FAILED if any(report.error is not None for report in reports) else 0
 
-    def _made(self, store: StoreWriter) -> Watch:
+    def _made(self, store: WriterThread) -> Watch:
         config = self._context.config
         return Watch(
             config,

@@ -178,10 +178,7 @@ class KnownBatches:
         config = self._config
         with WriterThread(config.database, "demo") as store:
             async with AccountClients(config.accounts) as accounts:
-                names = frozenset(config.account_names)
-                work = OperationContext(
-                    accounts, store, names, stop=stop, results=config.results_folder, prices=config.prices
-                )
+                work = OperationContext.of(config, accounts, store, stop=stop)
                 await self._fetch(work)
                 await self._submit(work)
 

@@ -12,7 +12,7 @@ from jobdash.errors import ConfigError
 from jobdash.operations.job_lookup import Browser
 
 if TYPE_CHECKING:
-    from jobdash.operations.writer_thread import StoreWriter
+    from jobdash.operations.writer_thread import WriterThread
 
 
 def failing_accounts(browser: Browser, names: Collection[str], now: int) -> list[AccountAttention]:
@@ -35,7 +35,7 @@ def jobs_needing_attention(browser: Browser) -> list[Attention]:
     return sorted(browser.needing_attention().values(), key=lambda each: (-each.since, -each.row.id))
 
 
-async def set_reviewed(seen: Sequence[AccountAttention | Attention], store: StoreWriter) -> None:
+async def set_reviewed(seen: Sequence[AccountAttention | Attention], store: WriterThread) -> None:
     """Record that a person has looked at jobs, or dismissed them or accounts."""
     from jobdash.store.writer import Writer
 

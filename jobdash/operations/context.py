@@ -18,9 +18,10 @@ from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import ConfigError
 from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.accounts.session import PreSendHook, Request
-from jobdash.operations.writer_thread import StoreWriter
+from jobdash.operations.writer_thread import WriterThread
 
 if TYPE_CHECKING:
+    from jobdash.config.settings import Config
     from jobdash.domain.cost import ListPrice
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ class OperationContext:
 
     accounts: Mapping[str, AccountClient]
     """The accounts that can be asked, by name."""
-    store: StoreWriter
+    store: WriterThread
     configured: frozenset[str]
     """The names of all configured accounts, also of those that cannot be asked or used."""
     clock: Clock = system_clock
@@ -72,6 +73,27 @@ class OperationContext:
     """A person's own prices, by model."""
     unusable: Mapping[str, str] = field(default_factory=dict)
     """By account that is configured with a mistake, a sentence that says which."""
+
+    @classmethod
+    def of(
+        cls,
+        config: Config,
+        accounts: Mapping[str, AccountClient],
+        store: WriterThread,
+        clock: Clock | None = None,
+        stop: CancelToken | None = None,
+    ) -> OperationContext:
+        """Return the context that follows from the settings; ``clock`` is the store's if not given."""
+        return cls(
+            accounts,
+            store,
+            config.configured,
+            clock or store.clock,
+            stop or CancelToken(),
+            results=config.results_folder,
+            prices=config.prices,
+            unusable=config.unusable_words,
+        )
 
     @property
     def results_folder(self) -> Path:

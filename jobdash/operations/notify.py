@@ -24,7 +24,7 @@ from jobdash.domain.time import Clock, rfc3339, system_clock
 from jobdash.errors import StoreError
 from jobdash.operations.accounts.rate_limiter import CancelToken, sleep_until_cancelled
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.writer_thread import StoreWriter
+from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.commands.notifications import ClaimedEvent
 from jobdash.store.writer import Writer
 
@@ -42,7 +42,7 @@ class Notifier:
     """Sends the events that no process has sent notifications of yet."""
 
     settings: NotifySettings
-    store: StoreWriter
+    store: WriterThread
     open_browser: Callable[[], Browser]
     show: Callable[[Notification], None]
     """Rings the terminal's bell and shows a notification of the desktop, where there is a terminal."""

@@ -16,7 +16,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.money import MICROS
 from jobdash.domain.time import MINUTE, utc_date
 from jobdash.operations.providers import provider_at
-from jobdash.operations.writer_thread import StoreWriter
+from jobdash.operations.writer_thread import WriterThread
 from jobdash.providers.registry import find_provider, load_object
 from jobdash.store.reader import Reader
 from jobdash.store.sort_orders import Scope
@@ -39,7 +39,7 @@ _MOST_DOLLARS = 1e9
 PricedJob = tuple[JobRow, Cost | None]
 
 
-async def price_stale(reader: Reader, store: StoreWriter, own: Mapping[str, ListPrice]) -> None:
+async def price_stale(reader: Reader, store: WriterThread, own: Mapping[str, ListPrice]) -> None:
     """Compute and write the cost of every batch whose tokens or model have changed; raises StoreError.
 
     ``own`` are a person's own prices, by model. Prices are looked up in a thread of their own.
@@ -52,7 +52,7 @@ async def price_stale(reader: Reader, store: StoreWriter, own: Mapping[str, List
 
 
 async def reprice(
-    reader: Reader, store: StoreWriter, own: Mapping[str, ListPrice], scope: Scope
+    reader: Reader, store: WriterThread, own: Mapping[str, ListPrice], scope: Scope
 ) -> tuple[int, int]:
     """Compute and write the cost of every batch of a scope whose tokens are known, with the prices of now.
 

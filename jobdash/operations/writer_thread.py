@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import StoreError
@@ -26,29 +26,6 @@ P = ParamSpec("P")
 WriteMethod = Callable[Concatenate[Writer, P], T]
 """A method of `Writer`, as in ``await store.write(Writer.begin_cancel, job_id, …)``."""
 _ENDING = "the store is closed: jobdash is ending"
-
-
-class StoreWriter(Protocol):
-    """Writes, one at a time, in the order they are asked for."""
-
-    @property
-    def location(self) -> StoreLocation:
-        """Where the store is."""
-        ...
-
-    @property
-    def path(self) -> Path:
-        """The path of the store, beside which lies what belongs to its jobs; see `beside`."""
-        ...
-
-    @property
-    def clock(self) -> Clock:
-        """The store's clock."""
-        ...
-
-    async def write(self, method: WriteMethod[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a method of the writer in its thread; raises what it raises."""
-        ...
 
 
 AT_ONCE = 100

@@ -40,7 +40,7 @@ from jobdash.tui.screens.progress import ProgressScreen
 
 if TYPE_CHECKING:
     from jobdash.operations.results.fetch_request import FetchedResults
-    from jobdash.operations.writer_thread import StoreWriter
+    from jobdash.operations.writer_thread import WriterThread
 
 
 _PLAN_TIMEOUT_S = 3.0
@@ -216,7 +216,7 @@ class ActionFlows:
         self._app.run_worker(self._fetch(rows), name="fetch")
 
     async def _fetch(self, rows: Sequence[JobRow]) -> None:
-        async def write(_store: StoreWriter) -> list[FetchedResults]:
+        async def write(_store: WriterThread) -> list[FetchedResults]:
             from jobdash.operations.fetch import fetch
             from jobdash.operations.results.fetch_request import FetchRequest
 

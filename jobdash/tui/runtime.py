@@ -195,22 +195,12 @@ class Runtime:
 
     def work(self, stop: CancelToken | None = None) -> OperationContext:
         """Return what operations work with; raises StoreError while nothing can be written."""
-        from jobdash.operations.accounts.rate_limiter import CancelToken
         from jobdash.operations.context import OperationContext
 
         self._refuse_closed()
         assert self._store is not None
         config = self._context.config
-        return OperationContext(
-            self._accounts,
-            self._store,
-            config.configured,
-            self._context.clock,
-            stop or CancelToken(),
-            results=config.results_folder,
-            prices=config.prices,
-            unusable=config.unusable_words,
-        )
+        return OperationContext.of(config, self._accounts, self._store, self._context.clock, stop)
 
     def record_activity(self) -> None:
         """Note that a person has pressed a key: more frequent polls show batches made elsewhere sooner."""

@@ -162,15 +162,7 @@ class World:
     @property
     def work(self) -> OperationContext:
         config = self.config
-        return OperationContext(
-            self.accounts,
-            self.store,
-            config.configured,
-            self.ms,
-            self.stop,
-            prices=config.prices,
-            unusable=config.unusable_words,
-        )
+        return OperationContext.of(config, self.accounts, self.store, self.ms, self.stop)
 
     @property
     def syncs(self) -> AccountSyncs:

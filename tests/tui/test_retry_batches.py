@@ -58,6 +58,20 @@ async def test_the_rest_of_a_batch_is_sent_again_after_a_dialog(
     assert len(emulator.journal.calls("POST", "/v1/batches")) == 1
 
 
+async def test_earlier_results_are_fetched_to_the_folder_of_the_settings(
+    emulator: Emulator, server: EmulatorServer, path: Path, tmp_path: Path
+) -> None:
+    add_batch(emulator, failures=(BatchFailure(3),))
+    usual = tmp_path / "usual"
+    async with dashboard(path, [account("openai", server, OPENAI_KEY)], results=usual) as dash:
+        await shown(dash)
+        await dash.press("r")
+        await dash.until_dialog()
+        await dash.press("y")
+        await dash.until(lambda: "3 of 20 sent again" in dash.toast, 20)
+    assert [place.name.partition("-")[0] for place in usual.iterdir()] == ["nightly"]
+
+
 async def test_what_was_cut_off_can_be_chosen(
     emulator: Emulator, server: EmulatorServer, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from jobdash.operations.job_lookup import Browser
 from jobdash.operations.person import current_person
 
 if TYPE_CHECKING:  # a list of jobs does without
-    from jobdash.operations.writer_thread import StoreWriter
+    from jobdash.operations.writer_thread import WriterThread
 
 ALIVE_MS = 7 * DAY
 """An account that was not polled for longer counts as given up: who else sees its jobs has them from then."""
@@ -152,7 +152,7 @@ def _renamed(config: Config, renamed: Mapping[str, str]) -> Config:
 # Writing
 
 
-async def register_keys(config: Config, store: StoreWriter) -> tuple[str, ...]:
+async def register_keys(config: Config, store: WriterThread) -> tuple[str, ...]:
     """Write to the store which keys this process has; return what a person has to know of it.
 
     Raises `KeyDiffers` where another person's key was faster to take a name, and `StoreError`.

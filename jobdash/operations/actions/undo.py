@@ -13,7 +13,7 @@ from jobdash.store.reader import Reader
 from jobdash.store.records import LastingAction, Undoable, UndoKind, UndoOutcome
 
 if TYPE_CHECKING:
-    from jobdash.operations.writer_thread import StoreWriter
+    from jobdash.operations.writer_thread import WriterThread
 
 __all__ = [
     "Undoable",
@@ -79,7 +79,7 @@ def _lasting_words(lasting: Sequence[LastingAction]) -> str:
     )
 
 
-async def undo(action: Undoable, store: StoreWriter) -> list[UndoOutcome]:
+async def undo(action: Undoable, store: WriterThread) -> list[UndoOutcome]:
     """Take an action back, job by job; jobs that changed meanwhile are left alone."""
     from jobdash.store.writer import Writer
 

@@ -26,7 +26,7 @@ from jobdash.operations.polling.poll_interval import rest_ms
 from jobdash.operations.polling.poller import Poller
 from jobdash.operations.polling.sync import SyncReport
 from jobdash.operations.results.fetch_request import FetchedResults
-from jobdash.operations.writer_thread import StoreWriter
+from jobdash.operations.writer_thread import WriterThread
 from jobdash.providers.servers import server_of
 from jobdash.store.reader import Reader
 from jobdash.store.writer import Writer
@@ -80,7 +80,7 @@ class AccountWorker:
 
     # ── in its own thread ──────────────────────────────────────────────────────────────────────────────────
 
-    async def serve(self, store: StoreWriter, others: Mapping[str, AccountClient]) -> None:
+    async def serve(self, store: WriterThread, others: Mapping[str, AccountClient]) -> None:
         """Open the account and poll it until `stop`."""
         self._loop = asyncio.get_running_loop()
         self._loop.set_default_executor(DaemonExecutor())
@@ -91,16 +91,9 @@ class AccountWorker:
         finally:
             self._close()
 
-    async def _serve(self, store: StoreWriter, others: Mapping[str, AccountClient]) -> None:
+    async def _serve(self, store: WriterThread, others: Mapping[str, AccountClient]) -> None:
         config = self._config
-        work = OperationContext(
-            others,
-            store,
-            config.configured,
-            self._clock,
-            prices=config.prices,
-            unusable=config.unusable_words,
-        )
+        work = OperationContext.of(config, others, store, self._clock)
         with contextlib.suppress(asyncio.CancelledError):
             try:
                 name = self.account.name
@@ -122,11 +115,11 @@ class AccountWorker:
     def _closed(self) -> Unavailable:
         return Unavailable(f"not sent: {self.account.name} is asked no more, jobdash is ending")
 
-    async def _could_not_open(self, error: JobdashError, store: StoreWriter) -> None:
+    async def _could_not_open(self, error: JobdashError, store: WriterThread) -> None:
         self._close(error)
         await self._record_failure(error, store)
 
-    async def _record_failure(self, error: Exception, store: StoreWriter) -> None:
+    async def _record_failure(self, error: Exception, store: WriterThread) -> None:
         """Record on the account why it was not asked; report it, once, where the store cannot be written."""
         try:
             await self._poller.record_failure(error, store)
@@ -150,7 +143,7 @@ class AccountWorker:
         finally:
             reader.close()
 
-    async def _open_reader(self, store: StoreWriter) -> Reader:
+    async def _open_reader(self, store: WriterThread) -> Reader:
         """Return a reader, as soon as the store can be read."""
         while True:
             try:
@@ -221,7 +214,7 @@ class AccountWorker:
         self._follow_ups.add(task)
         task.add_done_callback(self._follow_ups.discard)
 
-    async def _run_follow_up(self, ended: EndedBatches, rows: Sequence[JobRow], store: StoreWriter) -> None:
+    async def _run_follow_up(self, ended: EndedBatches, rows: Sequence[JobRow], store: WriterThread) -> None:
         try:
             await ended.fetch_results(rows)
             await ended.ask_expiry(rows)
@@ -306,13 +299,13 @@ class AccountWorker:
         return await asyncio.wrap_future(sent)
 
 
-async def poll_now(store: StoreWriter) -> None:
+async def poll_now(store: WriterThread) -> None:
     """Make every account due."""
     await store.write(Writer.poll_now)
 
 
 async def close_abandoned(
-    store: StoreWriter,
+    store: WriterThread,
     asked: Collection[str],
     on_given_up: Callable[[JobRow, str], None] = lambda _row, _why: None,
 ) -> None:

@@ -14,7 +14,7 @@ from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.polling.sync import CLAIM_MS, Sync, SyncReport, health_error_text
 from jobdash.operations.submission.outcome import SubmitOutcome
 from jobdash.operations.submission.queue import send_queued
-from jobdash.operations.writer_thread import StoreWriter
+from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.reader import Reader
 from jobdash.store.writer import Writer
 
@@ -36,7 +36,7 @@ class Poller:
         """All names of the account's key."""
         self._accounts = [each for each in config.accounts if each.name in self.names]
 
-    async def claim(self, store: StoreWriter, *, overdue: bool = False) -> bool:
+    async def claim(self, store: WriterThread, *, overdue: bool = False) -> bool:
         """Return whether this process may poll the account; if so, no other does until `CLAIM_MS` later.
 
         ``overdue`` claims it although it is not due. Raises `KeyDiffers` when the store has another key under
@@ -85,7 +85,7 @@ class Poller:
             sent += await send_queued(account, client, work)
         return sent
 
-    async def record_failure(self, error: Exception, store: StoreWriter) -> int:
+    async def record_failure(self, error: Exception, store: WriterThread) -> int:
         """Record on the account, under all its names, why it was not asked; return when it is due again."""
         if isinstance(error, ProviderError):
             words = health_error_text(error, self.account)

@@ -19,7 +19,7 @@ from jobdash.operations.notify import POLL_EVERY_S, Notifier
 from jobdash.operations.polling.account_worker import AccountWorker, close_abandoned
 from jobdash.operations.polling.sync import SyncReport
 from jobdash.operations.results.fetch_request import FetchedResults
-from jobdash.operations.writer_thread import StoreWriter
+from jobdash.operations.writer_thread import WriterThread
 
 LAST_S = 5.0
 """How long the end of a watch waits for notifications: a service manager kills what takes long to stop."""
@@ -30,7 +30,7 @@ class Watch:
     """Does what a dashboard does by itself, in one event loop, until it is stopped."""
 
     config: Config
-    store: StoreWriter
+    store: WriterThread
     notifier: Notifier | None
     on_begin: Callable[[], None]
     """Called when what ends from now on is reported."""
