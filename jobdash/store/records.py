@@ -88,6 +88,21 @@ Precondition = Callable[[JobRow], str | None]
 """Checks a job inside the transaction; returns why it does not accept the action, or None."""
 
 
+@dataclass(frozen=True, slots=True)
+class ActionRequest:
+    """An action on one job, which is refused unless the job still is what the plan saw."""
+
+    job_id: int
+    fence: int
+    """That of the plan."""
+    accept: Precondition | None = None
+    """Checks the job once more; None where the fence is enough."""
+    reason: str | None = None
+    """A person's own words."""
+    bulk: str | None = None
+    """The id of the plan, for the log."""
+
+
 class IntentKind(StrEnum):
     """What is about to change at a provider."""
 

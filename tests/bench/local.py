@@ -20,7 +20,7 @@ import jobdash
 from jobdash.domain.time import system_clock
 from jobdash.store.bootstrap import ensure_store, open_for_worker
 from jobdash.store.owner import current_owner
-from jobdash.store.records import Actor
+from jobdash.store.records import ActionRequest, Actor
 from jobdash.store.writer import Writer
 from tests.bench.report import Finding, ms, ratio
 from tests.bench.screen import CHROME, DOWN, END, HOME, PAGE_DOWN, bare, dashboard
@@ -244,7 +244,7 @@ def _cancels(code: str) -> list[float]:
                         "SELECT id, fence FROM job WHERE status = 'in_progress'"
                     ).fetchone()
                 begun = time.monotonic()
-                writer.cancel_local(job_id, fence=fence, accept=None)
+                writer.cancel_local(ActionRequest(job_id, fence))
                 at, status = script.stdout.readline().split()
                 assert status == "cancelled"
                 took.append(float(at) - begun)

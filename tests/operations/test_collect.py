@@ -41,6 +41,7 @@ from jobdash.operations.results.folder import folder_of
 from jobdash.operations.results.formats import check_format
 from jobdash.operations.results.held_folder import HeldFolder
 from jobdash.operations.results.join import JoinedResults, join_results
+from jobdash.store.records import ActionRequest
 from jobdash.store.writer import Writer
 
 CONTENT = "*/content"
@@ -539,7 +540,7 @@ async def test_a_job_removed_while_it_is_fetched_loses_nothing(world: World, tmp
         loop.call_soon(lambda: removals.append(loop.create_task(removal())))
 
     async def removal() -> None:
-        await world.store.write(Writer.hide, row.id, fence=row.fence, accept=None)
+        await world.store.write(Writer.hide, ActionRequest(row.id, row.fence))
 
     loop, removals = asyncio.get_running_loop(), list[asyncio.Task[None]]()
     done = await collected(world, row, tmp_path, on_progress=remove)

@@ -21,6 +21,7 @@ from jobdash.operations.person import current_actor
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.polling.remote_lookup import find_remote
 from jobdash.operations.polling.wait import WaitProgress, wait_until
+from jobdash.store.records import ActionRequest
 from jobdash.store.writer import Writer
 
 
@@ -228,7 +229,7 @@ async def test_a_cancel_that_was_interrupted_is_not_looked_into_elsewhere(moved:
     await world.sync()
     row = world.row(batch)
     with Writer(world.config.database, world.ms, current_actor("rival")) as rival:
-        rival.begin_cancel(row.id, fence=row.fence, accept=None, deadline=world.ms() + 1)
+        rival.begin_cancel(ActionRequest(row.id, row.fence), deadline=world.ms() + 1)
     world.pass_time(600)
     await moved.move()
 

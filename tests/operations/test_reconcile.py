@@ -13,7 +13,7 @@ from jobdash.domain.status import Status
 from jobdash.operations.actions.reconcile import INTERRUPTED
 from jobdash.operations.writer_thread import WriterThread
 from jobdash.store.owner import current_owner
-from jobdash.store.records import Actor, NewJob, Refusal
+from jobdash.store.records import ActionRequest, Actor, NewJob, Refusal
 from jobdash.store.writer import Writer
 
 DEADLINE_MS = 5 * 60_000
@@ -28,7 +28,7 @@ def dead(world: World) -> Writer:
 
 def begin_cancel(world: World, dead: Writer, remote_id: str) -> None:
     row = world.row(remote_id)
-    begun = dead.begin_cancel(row.id, fence=row.fence, accept=None, deadline=world.ms() + DEADLINE_MS)
+    begun = dead.begin_cancel(ActionRequest(row.id, row.fence), deadline=world.ms() + DEADLINE_MS)
     assert not isinstance(begun, Refusal)
     dead.close()
 
@@ -108,7 +108,7 @@ async def test_a_living_process_is_left_alone_until_its_deadline_has_passed(worl
     row = world.row(batch)
     await world.store.write(
         lambda writer: writer.begin_cancel(
-            row.id, fence=row.fence, accept=None, deadline=world.ms() + DEADLINE_MS
+            ActionRequest(row.id, row.fence), deadline=world.ms() + DEADLINE_MS
         )
     )
     assert (await world.sync())["openai"].reconciled == []
@@ -123,7 +123,7 @@ async def test_an_interrupted_delete_is_closed_and_not_sent_again(world: World, 
     batch = world.add_finished()
     await world.sync()
     row, deadline = world.row(batch), world.ms() + DEADLINE_MS
-    dead.begin_delete(row.id, fence=row.fence, accept=None, deadline=deadline, target="input file-1")
+    dead.begin_delete(ActionRequest(row.id, row.fence), deadline=deadline, target="input file-1")
     dead.close()
 
     await world.sync()
@@ -200,7 +200,7 @@ async def test_a_removal_that_waits_is_carried_out_by_any_process(world: World, 
     await world.sync()
     row = world.row(batch)
     begun = dead.begin_waiting_removal(
-        row.id, fence=row.fence, accept=None, choices={"cancel_first": True}, deadline=world.ms() + 900_000
+        ActionRequest(row.id, row.fence), choices={"cancel_first": True}, deadline=world.ms() + 900_000
     )
     assert not isinstance(begun, Refusal)
     dead.close()

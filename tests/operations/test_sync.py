@@ -22,6 +22,7 @@ from jobdash.operations.accounts.clients import duplicate_accounts
 from jobdash.operations.accounts.session import AccountSession
 from jobdash.operations.polling.sync import CLAIM_MS, Sync
 from jobdash.operations.polling.sync_accounts import rejected
+from jobdash.store.records import ActionRequest
 from jobdash.store.writer import Writer
 
 
@@ -165,7 +166,7 @@ async def test_what_waits_under_the_other_name_of_a_key_is_looked_after(world: W
     await world.one(Action.REMOVE, removed, cancel_first=True)
     row = world.row(interrupted)
     await world.store.write(
-        lambda writer: writer.begin_cancel(row.id, fence=row.fence, accept=None, deadline=world.ms())
+        lambda writer: writer.begin_cancel(ActionRequest(row.id, row.fence), deadline=world.ms())
     )
     for number in range(300):
         world.add_finished(age=2 * HOUR + number)
@@ -426,7 +427,7 @@ async def test_a_list_that_cannot_be_read_holds_up_no_job_and_nothing_that_waits
     await world.one(Action.REMOVE, removed, cancel_first=True)
     row = world.row(interrupted)
     await world.store.write(
-        lambda writer: writer.begin_cancel(row.id, fence=row.fence, accept=None, deadline=world.ms())
+        lambda writer: writer.begin_cancel(ActionRequest(row.id, row.fence), deadline=world.ms())
     )
     world.emulator.openai.cancel(ended)
     world.fault(ErrorAnswer(status), path="/v1/batches")
@@ -504,7 +505,7 @@ async def test_many_slow_jobs_do_not_keep_a_young_one_from_being_asked(world: Wo
     for batch in old:
         row = world.row(batch)
         await world.store.write(
-            lambda writer, row=row: writer.force_fail(row.id, fence=row.fence, accept=None)  # type: ignore[misc]
+            lambda writer, row=row: writer.force_fail(ActionRequest(row.id, row.fence))  # type: ignore[misc]
         )
     world.pass_time(100)
     await world.sync()

@@ -14,6 +14,7 @@ from jobdash.domain.plan import Action
 from jobdash.domain.status import Status
 from jobdash.errors import ConfigError
 from jobdash.operations.polling.wait import WaitProgress, WaitResult, wait_until
+from jobdash.store.records import ActionRequest
 
 
 def ended(row: JobRow) -> bool:
@@ -66,7 +67,7 @@ async def test_what_another_process_writes_is_seen(world: World) -> None:
     async def somebody_acts(seconds: float) -> None:
         await world.sleep(seconds)
         if not world.row(batch).terminal:
-            await world.store.write(lambda writer: writer.force_fail(row.id, fence=row.fence, accept=None))
+            await world.store.write(lambda writer: writer.force_fail(ActionRequest(row.id, row.fence)))
 
     waiting = WaitProgress(ids=(row.id,), ended=ended, deadline=None, sleep=somebody_acts)
     result = await wait_until(waiting, world.syncs)

@@ -22,7 +22,7 @@ from jobdash.store.leases.lease import ItemWrite, LeaseRefused
 from jobdash.store.location import PostgresLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
-from jobdash.store.records import Actor, Refusal
+from jobdash.store.records import ActionRequest, Actor, Refusal
 from jobdash.store.writer import Writer
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
@@ -146,7 +146,7 @@ def test_a_crowd_of_scripts_and_people_leaves_counts_that_are_those_of_the_rows(
                 row = chance.choice(rows)
                 do = chance.choice([writer.cancel_local, writer.force_fail_local, writer.retry_local])
                 with suppress(StoreBusy):
-                    done = do(row.id, fence=row.fence, accept=None)
+                    done = do(ActionRequest(row.id, row.fence))
                     seen["acts"] += not isinstance(done, Refusal)
                 time.sleep(0.02)
 

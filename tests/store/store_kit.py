@@ -75,10 +75,6 @@ def everything(reader: Reader, removed: bool = True) -> list[JobRow]:
     return reader.page(Scope(removed=removed), Sort(), None, 100_000)
 
 
-def anyone(_row: JobRow) -> None:
-    """Accept whatever the job is by now."""
-
-
 @contextmanager
 def clock_of(path: StoreLocation, monkeypatch: pytest.MonkeyPatch) -> Iterator[HandClock | ServerClock]:
     """The clock that leases of a store go by, moved by hand."""

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from shared.event_kit import log
-from store_kit import HOUR, MINUTE, START, HandClock, actor, anyone, one, put, raw, remote
+from store_kit import HOUR, MINUTE, START, HandClock, actor, one, put, raw, remote
 
 from jobdash.domain.job import Event, JobRow
 from jobdash.domain.status import Status
+from jobdash.store.commands.cancel import CancelResult
 from jobdash.store.reader import Reader
-from jobdash.store.records import Intent, IntentKind, Refusal, UndoKind
+from jobdash.store.records import ActionRequest, Intent, IntentKind, Refusal, UndoKind
 from jobdash.store.writer import Writer
 
 Begin = Callable[..., Intent]
@@ -23,7 +24,7 @@ def begin(writer: Writer) -> Begin:
     """Begin a cancel that is accepted."""
 
     def begin(row: JobRow, **more: str) -> Intent:
-        found = writer.begin_cancel(row.id, fence=row.fence, accept=anyone, deadline=START + MINUTE, **more)
+        found = writer.begin_cancel(ActionRequest(row.id, row.fence, **more), deadline=START + MINUTE)
         assert isinstance(found, Intent)
         return found
 
@@ -76,7 +77,7 @@ def test_an_answer_counts_though_a_rival_gave_the_cancel_up(
     writer: Writer, reader: Reader, begin: Begin
 ) -> None:
     intent = begin(one(writer, reader))
-    writer.withdraw_cancel(intent.id, "interrupted", action="reconcile")
+    writer.close_cancel(intent.id, CancelResult.WITHDRAWN, "interrupted", action="reconcile")
 
     row = writer.close_cancel(intent.id, asked_at=START)
 
@@ -89,10 +90,10 @@ def test_a_late_answer_that_it_had_completed_asks_for_nothing_afterwards(
     writer: Writer, reader: Reader, begin: Begin
 ) -> None:
     intent = begin(one(writer, reader))
-    writer.withdraw_cancel(intent.id, "interrupted", action="reconcile")
+    writer.close_cancel(intent.id, CancelResult.WITHDRAWN, "interrupted", action="reconcile")
 
     row = writer.close_cancel(
-        intent.id, result="skipped", remote=remote(status=Status.COMPLETED), asked_at=START + 1
+        intent.id, result=CancelResult.SKIPPED, remote=remote(status=Status.COMPLETED), asked_at=START + 1
     )
 
     assert row is not None
@@ -110,7 +111,9 @@ def test_a_cancel_that_ends_the_job_at_once_logs_both(writer: Writer, reader: Re
 
 def test_a_refused_cancel_is_withdrawn(writer: Writer, reader: Reader, begin: Begin) -> None:
     before = one(writer, reader)
-    row = writer.withdraw_cancel(begin(before).id, "409: no", remote=remote(), asked_at=START + 1)
+    row = writer.close_cancel(
+        begin(before).id, CancelResult.WITHDRAWN, "409: no", remote=remote(), asked_at=START + 1
+    )
     assert row is not None
     assert (row.status, row.cancel_requested_at) == (Status.IN_PROGRESS, None)
     assert outcome_of(reader.events()[0]) == ("cancel", "failed", "409: no")
@@ -127,7 +130,7 @@ def test_a_withdrawal_restores_the_earlier_request(
     clock.now += 20 * MINUTE
     second = begin(reader.by_remote("batch_1")[0])
     assert second.earlier_cancel_requested_at == START
-    row = writer.withdraw_cancel(second.id, "500")
+    row = writer.close_cancel(second.id, CancelResult.WITHDRAWN, "500")
     assert row is not None
     assert (row.status, row.cancel_requested_at, row.cancel_doubt) == (Status.CANCELLING, START, True)
 
@@ -135,7 +138,9 @@ def test_a_withdrawal_restores_the_earlier_request(
 def test_without_an_answer_the_job_stays_cancelling_in_doubt(
     writer: Writer, reader: Reader, clock: HandClock, begin: Begin
 ) -> None:
-    row = writer.leave_cancelling(begin(one(writer, reader)).id, "no answer", action="reconcile")
+    row = writer.close_cancel(
+        begin(one(writer, reader)).id, CancelResult.NO_ANSWER, "no answer", action="reconcile"
+    )
     assert row is not None
     assert (row.status, row.cancel_doubt) == (Status.CANCELLING, True)
     assert outcome_of(reader.events()[0]) == ("reconcile", "failed", "no answer")
@@ -148,8 +153,8 @@ def test_closing_methods_leave_a_closed_intent_alone(writer: Writer, reader: Rea
     intent = begin(one(writer, reader))
     assert writer.close_intent(intent.id, "elsewhere")
     before = reader.by_remote("batch_1")
-    assert writer.withdraw_cancel(intent.id, "x") is None
-    assert writer.leave_cancelling(intent.id, "x") is None
+    assert writer.close_cancel(intent.id, CancelResult.WITHDRAWN, "x") is None
+    assert writer.close_cancel(intent.id, CancelResult.NO_ANSWER, "x") is None
     assert not writer.close_intent(intent.id, "again")
     assert reader.by_remote("batch_1") == before
 
@@ -159,8 +164,8 @@ def test_closing_methods_leave_a_closed_intent_alone(writer: Writer, reader: Rea
 
 def _attempts(writer: Writer) -> list[Callable[..., object]]:
     return [
-        lambda job_id, **more: writer.begin_cancel(job_id, deadline=START, **more),
-        lambda job_id, **more: writer.begin_waiting_removal(job_id, deadline=START, choices={}, **more),
+        lambda request: writer.begin_cancel(request, deadline=START),
+        lambda request: writer.begin_waiting_removal(request, deadline=START, choices={}),
         writer.force_fail,
         writer.hide,
     ]
@@ -173,13 +178,13 @@ def test_an_action_refuses_what_is_not_what_it_saw(
     act = _attempts(writer)[which]
     row = one(writer, reader)
     revision = reader.revision()
-    assert act(99, fence=0, accept=anyone) == Refusal("no such job any more", None)
-    assert act(row.id, fence=1, accept=anyone) == Refusal("was changed meanwhile; look again", row)
-    assert act(row.id, fence=0, accept=lambda now: f"is {now.status}") == Refusal("is in_progress", row)
+    assert act(ActionRequest(99, 0)) == Refusal("no such job any more", None)
+    assert act(ActionRequest(row.id, 1)) == Refusal("was changed meanwhile; look again", row)
+    assert act(ActionRequest(row.id, 0, lambda now: f"is {now.status}")) == Refusal("is in_progress", row)
     assert reader.changed_since(revision) == []
     assert reader.open_intents() == reader.events() == []
-    writer.hide(row.id, fence=0, accept=anyone)
-    refused = act(row.id, fence=1, accept=anyone)
+    writer.hide(ActionRequest(row.id, 0))
+    refused = act(ActionRequest(row.id, 1))
     assert isinstance(refused, Refusal)
     assert refused.reason == "was removed meanwhile"
 
@@ -190,8 +195,8 @@ def test_of_two_quick_cancels_one_is_sent(writer: Writer, reader: Reader) -> Non
     def accept(now: JobRow) -> str | None:
         return "already asked" if now.status is Status.CANCELLING else None
 
-    first = writer.begin_cancel(row.id, fence=0, accept=accept, deadline=START)
-    second = writer.begin_cancel(row.id, fence=0, accept=accept, deadline=START)
+    first = writer.begin_cancel(ActionRequest(row.id, 0, accept), deadline=START)
+    second = writer.begin_cancel(ActionRequest(row.id, 0, accept), deadline=START)
     assert isinstance(first, Intent)
     assert isinstance(second, Refusal)
     assert second.reason == "already asked"
@@ -203,7 +208,7 @@ def test_of_two_quick_cancels_one_is_sent(writer: Writer, reader: Reader) -> Non
 def test_a_force_fail_sets_verdict_and_fence(path: Path, writer: Writer, reader: Reader) -> None:  # E-3
     row = one(writer, reader)
     raw(path, "UPDATE job SET owner = 'worker', lease_until = 9")
-    now = writer.force_fail(row.id, fence=0, accept=anyone, reason="stuck", bulk="b")
+    now = writer.force_fail(ActionRequest(row.id, 0, reason="stuck", bulk="b"))
     assert isinstance(now, JobRow)
     assert (now.status, now.remote_status, now.fence) == (Status.FAILED, Status.IN_PROGRESS, 1)
     assert raw(path, "SELECT owner, last_owner, lease_until FROM job") == [(None, "worker", None)]
@@ -216,7 +221,7 @@ def test_a_force_fail_sets_verdict_and_fence(path: Path, writer: Writer, reader:
 def test_a_force_failed_job_can_still_be_cancelled_at_its_provider(
     writer: Writer, reader: Reader, begin: Begin
 ) -> None:
-    now = writer.force_fail(one(writer, reader).id, fence=0, accept=anyone)
+    now = writer.force_fail(ActionRequest(one(writer, reader).id, 0))
     assert isinstance(now, JobRow)
     assert begin(now).job_id == now.id
     assert reader.by_remote("batch_1")[0].status is Status.FAILED
@@ -228,7 +233,7 @@ def test_a_force_failed_job_can_still_be_cancelled_at_its_provider(
 def test_a_removal_hides_the_record_and_fences_it(path: Path, writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
     raw(path, "UPDATE job SET owner = 'worker', lease_until = 9")
-    now = writer.hide(row.id, fence=0, accept=anyone, bulk="b", detail="files too")
+    now = writer.hide(ActionRequest(row.id, 0, bulk="b"), detail="files too")
     assert isinstance(now, JobRow)
     assert (now.removed_at, now.fence) == (START, 1)
     assert outcome_of(reader.events()[0]) == ("remove", "done", "files too")
@@ -243,9 +248,7 @@ def test_what_could_not_be_deleted_is_kept_on_the_row(writer: Writer, reader: Re
 
 def test_a_delete_is_written_before_it_is_sent(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    intent = writer.begin_delete(
-        row.id, fence=0, accept=None, deadline=START + 1, target="file-abc", bulk="b"
-    )
+    intent = writer.begin_delete(ActionRequest(row.id, 0, bulk="b"), deadline=START + 1, target="file-abc")
     assert isinstance(intent, Intent)
     assert reader.open_intents(kind=IntentKind.DELETE) == [intent]
     assert intent.target == "file-abc"
@@ -257,13 +260,13 @@ def test_a_removal_waits_in_the_store_for_the_provider(writer: Writer, reader: R
     row = one(writer, reader)
     choices = {"remote": True}
     intent = writer.begin_waiting_removal(
-        row.id, fence=0, accept=anyone, choices=choices, deadline=START + 15 * MINUTE, bulk="b"
+        ActionRequest(row.id, 0, bulk="b"), choices=choices, deadline=START + 15 * MINUTE
     )
     assert isinstance(intent, Intent)
     assert intent.choices == choices
     waiting = reader.by_remote("batch_1")[0]
     assert (waiting.removing, waiting.removed_at) == (START + 15 * MINUTE, None)
-    now = writer.hide(row.id, fence=0, accept=anyone, waiting=intent.id)
+    now = writer.hide(ActionRequest(row.id, 0), waiting=intent.id)
     assert isinstance(now, JobRow)
     assert (now.removing, now.removed_at) == (None, START)
     assert reader.open_intents() == []
@@ -271,24 +274,24 @@ def test_a_removal_waits_in_the_store_for_the_provider(writer: Writer, reader: R
 
 def test_a_waiting_removal_is_carried_out_once(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    intent = writer.begin_waiting_removal(row.id, fence=0, accept=anyone, choices={}, deadline=START)
+    intent = writer.begin_waiting_removal(ActionRequest(row.id, 0), choices={}, deadline=START)
     assert isinstance(intent, Intent)
     writer.close_intent(intent.id, "undone")
-    refused = writer.hide(row.id, fence=0, accept=anyone, waiting=intent.id)
+    refused = writer.hide(ActionRequest(row.id, 0), waiting=intent.id)
     assert isinstance(refused, Refusal)
     assert reader.by_remote("batch_1")[0].removed_at is None
 
 
 def test_a_waiting_removal_ends_with_any_other_removal(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    writer.begin_waiting_removal(row.id, fence=0, accept=anyone, choices={}, deadline=START)
-    writer.hide(row.id, fence=0, accept=anyone)
+    writer.begin_waiting_removal(ActionRequest(row.id, 0), choices={}, deadline=START)
+    writer.hide(ActionRequest(row.id, 0))
     assert reader.open_intents() == []
 
 
 def test_a_waiting_removal_can_be_given_up(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    intent = writer.begin_waiting_removal(row.id, fence=0, accept=anyone, choices={}, deadline=START)
+    intent = writer.begin_waiting_removal(ActionRequest(row.id, 0), choices={}, deadline=START)
     assert isinstance(intent, Intent)
     now = writer.end_waiting_removal(intent.id, "finished before the cancel")
     assert now is not None
@@ -309,9 +312,9 @@ def test_undo_takes_back_the_newest_action_first(writer: Writer, reader: Reader,
     put(writer, *(remote(f"batch_{n}") for n in range(3)))
     a, b, c = (reader.by_remote(f"batch_{n}")[0] for n in range(3))
     for row in (a, b):
-        writer.hide(row.id, fence=0, accept=anyone, bulk="bulk")
+        writer.hide(ActionRequest(row.id, 0, bulk="bulk"))
         clock.now += 1
-    writer.force_fail(c.id, fence=0, accept=anyone)
+    writer.force_fail(ActionRequest(c.id, 0))
     assert _undoable(reader) == (UndoKind.FORCE_FAIL, {c.id})
     assert _undoable(reader, a) == (UndoKind.REMOVAL, {a.id})
     for what, status in ((UndoKind.FORCE_FAIL, Status.IN_PROGRESS), (UndoKind.REMOVAL, Status.IN_PROGRESS)):
@@ -329,7 +332,7 @@ def test_undo_takes_back_the_newest_action_first(writer: Writer, reader: Reader,
 
 def test_undo_is_of_one_person_and_a_day(writer: Writer, reader: Reader, clock: HandClock) -> None:
     row = one(writer, reader)
-    writer.hide(row.id, fence=0, accept=anyone)
+    writer.hide(ActionRequest(row.id, 0))
     assert reader.last_undoable("bob@desk") is None
     clock.now += 24 * HOUR
     assert _undoable(reader) == (UndoKind.REMOVAL, {row.id})
@@ -342,14 +345,14 @@ def test_a_job_removed_again_belongs_to_its_last_removal(
 ) -> None:
     put(writer, remote("batch_1"), remote("batch_2"))
     first, second = (reader.by_remote(name)[0] for name in ("batch_1", "batch_2"))
-    writer.hide(first.id, fence=0, accept=anyone, bulk="old")
-    writer.hide(second.id, fence=0, accept=anyone, bulk="old")
+    writer.hide(ActionRequest(first.id, 0, bulk="old"))
+    writer.hide(ActionRequest(second.id, 0, bulk="old"))
     clock.now += 1
     action = reader.last_undoable("ann@desk", first.id)
     assert action is not None
     writer.undo(action)
     clock.now += 1
-    writer.hide(first.id, fence=1, accept=anyone, bulk="new")
+    writer.hide(ActionRequest(first.id, 1, bulk="new"))
     assert _undoable(reader) == (UndoKind.REMOVAL, {first.id})
     action = reader.last_undoable("ann@desk")
     assert action is not None
@@ -363,22 +366,22 @@ def test_what_somebody_else_removed_again_is_not_mine_to_take_back(
     put(writer, remote("batch_1"), remote("batch_2"))
     first, second = (reader.by_remote(name)[0] for name in ("batch_1", "batch_2"))
     for row in (first, second):
-        writer.hide(row.id, fence=0, accept=anyone, bulk="mine")
+        writer.hide(ActionRequest(row.id, 0, bulk="mine"))
     action = reader.last_undoable("ann@desk", first.id)
     assert action is not None
     writer.undo(action)
     clock.now += 1
     with Writer(path, clock, actor("bob")) as other:
-        other.hide(first.id, fence=1, accept=anyone)
+        other.hide(ActionRequest(first.id, 1))
     assert _undoable(reader) == (UndoKind.REMOVAL, {second.id})
 
 
 def test_undo_leaves_alone_what_changed_meanwhile(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    writer.force_fail(row.id, fence=0, accept=anyone)
+    writer.force_fail(ActionRequest(row.id, 0))
     action = reader.last_undoable("ann@desk")
     assert action is not None
-    writer.hide(row.id, fence=1, accept=anyone)
+    writer.hide(ActionRequest(row.id, 1))
     (outcome,) = writer.undo(action)
     assert outcome.reason == "was changed meanwhile"
     assert outcome.row.force_failed
@@ -386,7 +389,7 @@ def test_undo_leaves_alone_what_changed_meanwhile(writer: Writer, reader: Reader
 
 def test_undo_of_a_waiting_removal_closes_its_intent(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    writer.begin_waiting_removal(row.id, fence=0, accept=anyone, choices={}, deadline=START)
+    writer.begin_waiting_removal(ActionRequest(row.id, 0), choices={}, deadline=START)
     assert _undoable(reader) == (UndoKind.WAITING_REMOVAL, {row.id})
     action = reader.last_undoable("ann@desk")
     assert action is not None
@@ -399,7 +402,7 @@ def test_undo_of_a_waiting_removal_closes_its_intent(writer: Writer, reader: Rea
 def test_a_local_force_fail_cannot_be_taken_back(path: Path, writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
     raw(path, "UPDATE job SET provider = 'local'")
-    writer.force_fail(row.id, fence=0, accept=anyone)
+    writer.force_fail(ActionRequest(row.id, 0))
     assert _undoable(reader) is None
 
 
@@ -408,13 +411,13 @@ def test_what_no_undo_takes_back_is_told_while_it_holds(
 ) -> None:
     put(writer, *(remote(f"batch_{n}") for n in range(3)))
     old, failed, mine = (reader.by_remote(f"batch_{n}")[0] for n in range(3))
-    writer.force_fail(mine.id, fence=0, accept=anyone)
+    writer.force_fail(ActionRequest(mine.id, 0))
     clock.now += 1
-    writer.hide(old.id, fence=0, accept=anyone)
+    writer.hide(ActionRequest(old.id, 0))
     clock.now += 1
-    writer.force_fail(failed.id, fence=0, accept=anyone)
+    writer.force_fail(ActionRequest(failed.id, 0))
     with Writer(path, clock, actor("bob")) as other:
-        other.hide(failed.id, fence=1, accept=anyone)
+        other.hide(ActionRequest(failed.id, 1))
     action = reader.last_undoable("ann@desk")
     assert action is not None
     assert [row.id for row in action.jobs] == [old.id]

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shared.deadlines import joined
-from store_kit import START, HandClock, actor, anyone, put, raw, remote
+from store_kit import START, HandClock, actor, put, raw, remote
 
 from jobdash.store.bootstrap import ensure_store
 from jobdash.store.reader import Reader
-from jobdash.store.records import Intent
+from jobdash.store.records import ActionRequest, Intent
 from jobdash.store.sort_orders import Scope, Sort
 from jobdash.store.writer import Writer
 
@@ -30,7 +30,7 @@ def _write(path: Path, name: str, results: Queue[str]) -> None:
             for n in range(ROUNDS):
                 put(writer, *(remote(f"{name}_{n}_{k}") for k in range(5)), at=START + n)
                 (row,) = reader.by_remote(f"{name}_{n}_0")
-                intent = writer.begin_cancel(row.id, fence=0, accept=anyone, deadline=START)
+                intent = writer.begin_cancel(ActionRequest(row.id, 0), deadline=START)
                 assert isinstance(intent, Intent)
                 writer.close_cancel(intent.id)
                 put(writer, remote("shared", succeeded=n), at=START + n)

@@ -14,7 +14,7 @@ from store_kit import MINUTE, START, HandClock, actor, one
 from jobdash.store import owner as owners
 from jobdash.store.owner import Owner, current_owner
 from jobdash.store.reader import Reader
-from jobdash.store.records import Intent
+from jobdash.store.records import ActionRequest, Intent
 from jobdash.store.writer import Writer
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
@@ -67,7 +67,7 @@ def test_a_name_with_parentheses_hides_no_start_time() -> None:
 
 def test_an_intent_is_abandoned_by_the_dead_or_a_minute_late(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    intent = writer.begin_delete(row.id, fence=0, accept=None, deadline=START + MINUTE, target="file-abc")
+    intent = writer.begin_delete(ActionRequest(row.id, 0), deadline=START + MINUTE, target="file-abc")
     assert isinstance(intent, Intent)
     assert not intent.abandoned(START + 2 * MINUTE)
     assert intent.abandoned(START + 2 * MINUTE + 1)
@@ -79,7 +79,7 @@ def test_an_abandoned_intent_is_taken_over_once(
     path: Path, writer: Writer, reader: Reader, clock: HandClock
 ) -> None:
     row = one(writer, reader)
-    writer.begin_delete(row.id, fence=0, accept=None, deadline=START, target="file-abc")
+    writer.begin_delete(ActionRequest(row.id, 0), deadline=START, target="file-abc")
     (seen,) = reader.open_intents()
     mine = replace(current_owner(), pid=1)
     with Writer(path, clock, actor("bob", mine)) as other:

@@ -38,6 +38,7 @@ from jobdash.store.leases.parts import (
 from jobdash.store.location import StoreLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
+from jobdash.store.records import ActionRequest
 from jobdash.store.schema.generate import schema_sql
 from jobdash.store.writer import Writer
 
@@ -215,7 +216,7 @@ def test_a_failed_item_is_tried_again_by_a_retry_alone(
     assert later.end_part(done=True) == "completed"
     assert keys(db, clock) == []
     row = row_of(writer, public)
-    writer.retry_local(row.id, fence=row.fence, accept=None)
+    writer.retry_local(ActionRequest(row.id, row.fence))
     assert do(taken(second, keys(second, clock)[0], OTHER).lease) == ["k0"]
     assert job(path, public)["attempt"] == 2
 
@@ -229,7 +230,7 @@ def test_only_parts_with_items_left_are_done_again(
         do(lease, "error" if key.number == 1 else "ok")
         lease.end_part(done=True)
     row = row_of(writer, public)
-    writer.retry_local(row.id, fence=row.fence, accept=None)
+    writer.retry_local(ActionRequest(row.id, row.fence))
     assert [key.number for key in keys(db, clock)] == [1]
     lease = taken(db, keys(db, clock)[0]).lease
     do(lease)
@@ -244,8 +245,8 @@ def row_of(writer: Writer, public: str) -> JobRow:
 
 
 END: dict[str, Callable[[Writer, JobRow], object]] = {
-    "force-fail": lambda writer, row: writer.force_fail_local(row.id, fence=row.fence, accept=None),
-    "remove": lambda writer, row: writer.remove_local(row.id, fence=row.fence, accept=None),
+    "force-fail": lambda writer, row: writer.force_fail_local(ActionRequest(row.id, row.fence)),
+    "remove": lambda writer, row: writer.remove_local(ActionRequest(row.id, row.fence)),
 }
 
 
@@ -426,7 +427,7 @@ def _step(
         row = row_of(writer, public)
         act = writer.retry_local if what == "retry" else writer.force_fail_local
         if what == "retry" or row.unfinished:
-            act(row.id, fence=row.fence, accept=None)
+            act(ActionRequest(row.id, row.fence))
 
 
 def lost_again(db: Connection, clock: HandClock) -> ClaimedPart:
@@ -480,5 +481,5 @@ def test_a_retry_counts_anew(path: Path, db: Connection, writer: Writer, clock: 
     taken(db, keys(db, clock)[0])
     lost_again(db, clock).lease.finish("failed", "failed", "E: e")
     row = job(path, public)
-    writer.retry_local(row["id"], fence=row["fence"], accept=None)
+    writer.retry_local(ActionRequest(row["id"], row["fence"]))
     assert taken(db, keys(db, clock)[0]).lost == 0

@@ -16,7 +16,7 @@ import postgres_kit
 import psycopg
 import pytest
 from shared.deadlines import LONG, joined, stopped
-from store_kit import START, HandClock, actor, anyone, one, put, raw, remote
+from store_kit import START, HandClock, actor, one, put, raw, remote
 
 from jobdash.domain.status import Status, Tab
 from jobdash.errors import Interrupted, StoreAway, StoreBusy, StoreError, StoreMissing, StoreReadOnly
@@ -31,6 +31,7 @@ from jobdash.store.leases.lease import ItemWrite
 from jobdash.store.location import PostgresLocation
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
+from jobdash.store.records import ActionRequest
 from jobdash.store.sort_orders import SORT_ORDERS, Scope, Sort, SortKey, merged, page_of_all, walks
 from jobdash.store.writer import Writer
 
@@ -415,7 +416,7 @@ def test_a_copy_is_the_same_there_and_back(path: PostgresLocation, writer: Write
     run.lease.finish("completed", "2 of 2 done")
     with Reader(path) as reader:
         first = reader.rows(range(1, 50)).values()
-        writer.hide(next(iter(first)).id, fence=0, accept=anyone)
+        writer.hide(ActionRequest(next(iter(first)).id, 0))
         before = facts(reader)
     file = tmp_path / "copy.db"
     assert copy_store(path, file) == 21

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shared.deadlines import joined
 from shared.slices import rest_slow
-from store_kit import HOUR, START, HandClock, actor, anyone, everything, one, put, raw, remote, remote_error
+from store_kit import HOUR, START, HandClock, actor, everything, one, put, raw, remote, remote_error
 
 from jobdash.domain.filter.conditions import Conditions
 from jobdash.domain.filter.language import parse
@@ -25,6 +25,7 @@ from jobdash.errors import StoreError
 from jobdash.store.bootstrap import ensure_store
 from jobdash.store.dialects.sqlite import connect_reader
 from jobdash.store.reader import Interrupted, Reader, Scope, Sort
+from jobdash.store.records import ActionRequest
 from jobdash.store.sort_orders import SORT_ORDERS, KeysetWalk, SortKey, merged, walks
 from jobdash.store.writer import Writer
 
@@ -82,7 +83,7 @@ def test_pages_put_together_are_the_sorted_list(
     put(writer, *(remote(f"batch_{n}", **facts) for n, facts in enumerate(jobs)))
     for row in everything(reader):
         if data.draw(st.integers(0, 5)) == 0:
-            writer.hide(row.id, fence=row.fence, accept=anyone)
+            writer.hide(ActionRequest(row.id, row.fence))
     rows = everything(reader)
     assert len(rows) == len(jobs)
     for scope, sort in itertools.product(SCOPES, SORTS):
@@ -218,7 +219,7 @@ def varied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         _varied(writer)
         reader = Reader(path, HandClock())
         for row in everything(reader)[::7]:
-            writer.hide(row.id, fence=row.fence, accept=anyone)
+            writer.hide(ActionRequest(row.id, row.fence))
     yield reader
     reader.close()
 
@@ -289,7 +290,7 @@ def test_counts_are_kept_by_tab_and_account(writer: Writer, reader: Reader) -> N
     put(writer, remote("a", Status.FAILED), remote("b", Status.PENDING), remote("c", Status.UNKNOWN))
     put(writer, remote("d", Status.VALIDATING), remote("e"), account="work")
     (hidden,) = reader.by_remote("e")
-    writer.hide(hidden.id, fence=0, accept=anyone)
+    writer.hide(ActionRequest(hidden.id, 0))
     counts = reader.counts()
     assert (counts.total, counts.unfinished) == (4, 3)
     assert {tab: n for tab, n in counts.by_tab.items() if n} == {
@@ -315,7 +316,7 @@ def test_changes_come_by_revision_removed_ones_too(writer: Writer, reader: Reade
     put(writer, *(remote(f"batch_{n}") for n in range(3)))
     version, revision = reader.data_version(), reader.revision()
     first = everything(reader)[0]
-    writer.hide(first.id, fence=0, accept=anyone)
+    writer.hide(ActionRequest(first.id, 0))
     assert reader.data_version() != version
     assert [row.id for row in reader.changed_since(revision)] == [first.id]
     newest, older = reader.changed_since(0, limit=5)[-1], reader.changed_since(0, limit=2)
@@ -348,12 +349,12 @@ def test_jobs_to_ask_singly_are_those_whose_remote_word_is_open(
     put(writer, remote("hidden"), remote("asked"), remote("elsewhere"), at=START)
     put(writer, remote("fresh"), at=START + HOUR)
     by_word = {row.remote_id: row for row in everything(reader)}
-    writer.force_fail(by_word["forced"].id, fence=0, accept=anyone)
+    writer.force_fail(ActionRequest(by_word["forced"].id, 0))
     for word in ("hidden", "asked"):
         row = by_word[word]
         if word == "asked":
-            writer.begin_cancel(row.id, fence=0, accept=anyone, deadline=START)
-        writer.hide(row.id, fence=0, accept=anyone)
+            writer.begin_cancel(ActionRequest(row.id, 0), deadline=START)
+        writer.hide(ActionRequest(row.id, 0))
     raw(reader.location, "UPDATE job SET account = 'work' WHERE remote_id = 'elsewhere'")
     clock.now = START + HOUR
     found = reader.unfinished_remotely("openai", seen_before=START + 1)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_kit import START, HandClock, actor, anyone, put, raw, remote
+from store_kit import START, HandClock, actor, put, raw, remote
 
 from jobdash.domain.filter.language import parse
 from jobdash.domain.job import JobRow
@@ -17,6 +17,7 @@ from jobdash.domain.status import Status, Tab
 from jobdash.errors import StoreError
 from jobdash.store.bootstrap import ensure_store
 from jobdash.store.reader import Reader
+from jobdash.store.records import ActionRequest
 from jobdash.store.sample_loader import SAMPLE_COLUMNS, SampleRow, build_sample_store
 from jobdash.store.sort_orders import SORT_ORDERS, Scope, Sort
 from jobdash.store.writer import Writer
@@ -110,7 +111,7 @@ def test_cost_does_not_grow_with_history(million: tuple[Path, float]) -> None:
         (row,) = reader.by_remote(f"batch_{5:024x}")
 
         def remove_and_undo() -> None:
-            hidden = writer.hide(row.id, fence=reader.rows([row.id])[row.id].fence, accept=anyone)
+            hidden = writer.hide(ActionRequest(row.id, reader.rows([row.id])[row.id].fence))
             assert isinstance(hidden, JobRow)
             action = reader.last_undoable("ann@desk")
             assert action is not None

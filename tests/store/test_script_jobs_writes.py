@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from shared.local_kit import ELSEWHERE, LAPSED, SLEEP, begin, owner_of, process
-from store_kit import actor, anyone, raw
+from store_kit import actor, raw
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import FORCE_FAILED, Status
@@ -15,7 +15,7 @@ from jobdash.domain.time import system_clock
 from jobdash.store.leases.lease import LeaseRefused
 from jobdash.store.location import beside
 from jobdash.store.reader import Reader
-from jobdash.store.records import EndedLocally, Refusal, Retried
+from jobdash.store.records import ActionRequest, EndedLocally, Refusal, Retried
 from jobdash.store.writer import Writer
 
 FACTS = "SELECT remote_status, raw_status, fence, owner IS NULL, lease_until IS NULL FROM job WHERE id = ?"
@@ -39,7 +39,7 @@ def fence(looks: Reader, job_id: int) -> int:
 
 def test_a_cancel_of_a_held_job_leaves_it_to_its_worker(path: Path, acts: Writer) -> None:  # C-6 D-7
     run = begin(path)
-    row = acts.cancel_local(run.id, fence=1, accept=anyone, reason="enough")
+    row = acts.cancel_local(ActionRequest(run.id, 1, reason="enough"))
     assert isinstance(row, JobRow)
     assert (row.status, row.fence) == (Status.CANCELLING, 1)
     assert raw(path, FACTS, [run.id]) == [("in_progress", "in_progress", 1, 0, 0)]
@@ -54,7 +54,7 @@ def test_a_cancel_of_a_job_without_a_worker_is_its_end(path: Path, acts: Writer,
         with process(SLEEP) as child:
             owner = owner_of(child.pid)
         run = begin(path, owner=owner)
-    row = acts.cancel_local(run.id, fence=1, accept=anyone)
+    row = acts.cancel_local(ActionRequest(run.id, 1))
     assert isinstance(row, JobRow)
     assert row.status is Status.CANCELLED
     assert row.cancel_requested_at is not None
@@ -64,7 +64,7 @@ def test_a_cancel_of_a_job_without_a_worker_is_its_end(path: Path, acts: Writer,
 
 def test_force_fail_ends_the_workers_right_to_write(path: Path, acts: Writer) -> None:  # E-1
     run = begin(path)
-    ended = acts.force_fail_local(run.id, fence=1, accept=anyone, reason="stuck", bulk="b")
+    ended = acts.force_fail_local(ActionRequest(run.id, 1, reason="stuck", bulk="b"))
     assert isinstance(ended, EndedLocally)
     assert (ended.row.verdict, ended.row.status) == (FORCE_FAILED, Status.FAILED)
     assert ended.owner is not None
@@ -76,7 +76,7 @@ def test_force_fail_ends_the_workers_right_to_write(path: Path, acts: Writer) ->
 def test_a_removal_cancels_first_and_hides_the_items(path: Path, acts: Writer, looks: Reader) -> None:  # E-2
     run = begin(path)
     run.did("ok")
-    ended = acts.remove_local(run.id, fence=1, accept=anyone, detail="record removed")
+    ended = acts.remove_local(ActionRequest(run.id, 1), detail="record removed")
     assert isinstance(ended, EndedLocally)
     assert ended.row.status is Status.CANCELLED
     assert ended.row.removed_at is not None
@@ -91,15 +91,15 @@ def test_a_plan_that_saw_another_attempt_is_refused(path: Path, acts: Writer) ->
     run.ends("failed")
     begin(path)
     for act in (acts.cancel_local, acts.force_fail_local, acts.remove_local, acts.retry_local):
-        refused = act(run.id, fence=1, accept=anyone)
+        refused = act(ActionRequest(run.id, 1))
         assert isinstance(refused, Refusal)
         assert refused.reason == "was changed meanwhile; look again"
 
 
 def test_what_is_removed_is_left_alone(path: Path, acts: Writer, looks: Reader) -> None:  # E-7
     run = begin(path)
-    acts.remove_local(run.id, fence=1, accept=anyone)
-    refused = acts.retry_local(run.id, fence=fence(looks, run.id), accept=anyone)
+    acts.remove_local(ActionRequest(run.id, 1))
+    refused = acts.retry_local(ActionRequest(run.id, fence(looks, run.id)))
     assert isinstance(refused, Refusal)
     assert refused.reason == "was removed meanwhile"
 
@@ -107,9 +107,9 @@ def test_what_is_removed_is_left_alone(path: Path, acts: Writer, looks: Reader) 
 def test_a_retry_clears_what_the_last_attempt_left(path: Path, acts: Writer, looks: Reader) -> None:  # E-4
     run = begin(path, total=3)
     run.did("ok", "error")
-    acts.cancel_local(run.id, fence=1, accept=anyone)
-    acts.force_fail_local(run.id, fence=1, accept=anyone, reason="stuck")
-    retried = acts.retry_local(run.id, fence=2, accept=anyone)
+    acts.cancel_local(ActionRequest(run.id, 1))
+    acts.force_fail_local(ActionRequest(run.id, 1, reason="stuck"))
+    retried = acts.retry_local(ActionRequest(run.id, 2))
     assert isinstance(retried, Retried)
     row = retried.row
     assert (row.status, row.succeeded, row.failed, row.remaining) == (Status.PENDING, 1, 0, 2)
@@ -125,11 +125,11 @@ def test_a_retry_clears_what_the_last_attempt_left(path: Path, acts: Writer, loo
 def test_a_job_that_waits_has_no_process_to_end(path: Path, acts: Writer) -> None:
     """Who held it gave it up, and may be at something else by now."""
     run = begin(path)
-    taken = acts.force_fail_local(run.id, fence=1, accept=anyone, reason=None)
+    taken = acts.force_fail_local(ActionRequest(run.id, 1, reason=None))
     assert isinstance(taken, EndedLocally)
     assert taken.owner is not None
-    acts.retry_local(run.id, fence=2, accept=anyone)
-    again = acts.force_fail_local(run.id, fence=3, accept=anyone, reason=None)
+    acts.retry_local(ActionRequest(run.id, 2))
+    again = acts.force_fail_local(ActionRequest(run.id, 3, reason=None))
     assert isinstance(again, EndedLocally)
     assert again.owner is None
 
@@ -138,7 +138,7 @@ def test_a_job_with_a_living_worker_is_not_retried_whatever_the_plan_thought(
     path: Path, acts: Writer
 ) -> None:
     run = begin(path)
-    refused = acts.retry_local(run.id, fence=1, accept=anyone)
+    refused = acts.retry_local(ActionRequest(run.id, 1))
     assert isinstance(refused, Refusal)
     assert refused.reason == "still running"
     assert run.did("ok") == "in_progress"
@@ -148,12 +148,12 @@ def test_many_failed_items_take_more_than_one_transaction(path: Path, acts: Writ
     run = begin(path)
     run.did(*["error"] * 5_001)
     run.ends("failed")
-    first = acts.retry_local(run.id, fence=1, accept=anyone)
+    first = acts.retry_local(ActionRequest(run.id, 1))
     assert isinstance(first, Retried)
     assert first.more
     assert (first.row.status, first.row.failed) == (Status.FAILED, 1)
     assert sum(looks.item_counts(run.id).values()) == 5_001
-    second = acts.retry_local(run.id, fence=first.row.fence, accept=None)
+    second = acts.retry_local(ActionRequest(run.id, first.row.fence))
     assert isinstance(second, Retried)
     assert (second.more, second.row.status, second.row.failed) == (False, Status.PENDING, 0)
 
@@ -165,7 +165,7 @@ def test_writes_that_share_a_transaction_keep_to_its_size_together(path: Path, a
         run.ends("failed")
     done = acts.batch(
         [
-            lambda writer, job_id=run.id: writer.retry_local(job_id, fence=1, accept=anyone)  # type: ignore[misc]
+            lambda writer, job_id=run.id: writer.retry_local(ActionRequest(job_id, 1))  # type: ignore[misc]
             for run in runs
         ]
     )
@@ -178,7 +178,7 @@ def test_nothing_is_locked_when_no_cancel_is_abandoned(path: Path, acts: Writer)
     begin(path)
     with process(SLEEP) as child:
         run = begin(path, "other", owner=owner_of(child.pid))
-        acts.cancel_local(run.id, fence=1, accept=anyone)
+        acts.cancel_local(ActionRequest(run.id, 1))
         before = raw(path, "PRAGMA data_version")
         assert acts.close_abandoned_cancels() == []
         assert raw(path, "PRAGMA data_version") == before

@@ -9,7 +9,7 @@ from store_kit import MINUTE, ORIGIN, START, everything, one, put, remote
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
 from jobdash.store.reader import Reader
-from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
+from jobdash.store.records import ActionRequest, Intent, IntentKind, NewJob, Refusal
 from jobdash.store.writer import Writer
 
 NEW = NewJob("openai", "openai", ORIGIN, "nightly", "key-1", "gpt-x", "/v1/x", 9, {"team": "blue"})
@@ -73,7 +73,7 @@ def test_a_double_made_by_a_sync_is_taken_in(writer: Writer, reader: Reader) -> 
     row, intent = _begin(writer)
     put(writer, remote("batch_9", metadata={"a": "b"}), at=START)
     (double,) = reader.by_remote("batch_9")
-    cancel = writer.begin_cancel(double.id, fence=0, accept=None, deadline=START)
+    cancel = writer.begin_cancel(ActionRequest(double.id, 0), deadline=START)
     now = writer.close_submit(intent.id, remote("batch_9"), START + 1)
     assert now is not None
     assert (now.id, now.public_id) == (row.id, row.public_id)

@@ -6,20 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from store_kit import (
-    HOUR,
-    MINUTE,
-    ORIGIN,
-    START,
-    HandClock,
-    anyone,
-    everything,
-    one,
-    put,
-    raw,
-    remote,
-    remote_error,
-)
+from store_kit import HOUR, MINUTE, ORIGIN, START, HandClock, everything, one, put, raw, remote, remote_error
 
 from jobdash.domain.failures import truncated, worth_asking
 from jobdash.domain.remote_job import FailedRequest, RemoteError
@@ -27,7 +14,7 @@ from jobdash.domain.status import Status, Tab
 from jobdash.store.commands import errors
 from jobdash.store.owner import current_owner
 from jobdash.store.reader import Reader
-from jobdash.store.records import Actor, NewJob
+from jobdash.store.records import ActionRequest, Actor, NewJob
 from jobdash.store.writer import Writer
 
 
@@ -115,7 +102,7 @@ def test_an_end_is_reported_once_and_logged(writer: Writer, reader: Reader) -> N
 
 def test_a_completion_after_a_cancel_request_is_reported(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    writer.begin_cancel(row.id, fence=0, accept=anyone, deadline=START)
+    writer.begin_cancel(ActionRequest(row.id, 0), deadline=START)
     result = put(writer, remote("batch_1", Status.COMPLETED), at=START + 2)
     assert result.lost_race == result.finished
     assert result.lost_race[0].status is Status.COMPLETED
@@ -124,7 +111,7 @@ def test_a_completion_after_a_cancel_request_is_reported(writer: Writer, reader:
 
 def test_a_force_failed_job_stays_failed_whatever_a_sync_finds(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    writer.force_fail(row.id, fence=0, accept=anyone)
+    writer.force_fail(ActionRequest(row.id, 0))
     put(writer, remote("batch_1", Status.IN_PROGRESS, succeeded=9), at=START + 1)
     assert reader.by_remote("batch_1")[0].status is Status.FAILED
     result = put(writer, remote("batch_1", Status.COMPLETED), at=START + 2)
@@ -135,7 +122,7 @@ def test_a_force_failed_job_stays_failed_whatever_a_sync_finds(writer: Writer, r
 
 def test_a_removed_job_comes_back_by_no_answer(writer: Writer, reader: Reader) -> None:  # E-7
     row = one(writer, reader)
-    writer.hide(row.id, fence=0, accept=anyone)
+    writer.hide(ActionRequest(row.id, 0))
     events = len(reader.events())
     result = put(writer, remote("batch_1", Status.COMPLETED), at=START + 1)
     assert (result.inserted, result.changed, result.finished) == ((), (), ())
@@ -234,7 +221,7 @@ def test_of_two_batches_with_one_key_one_is_the_submit_and_none_is_lost(
 
 def test_what_waits_moves_to_the_account_that_adopts_the_job(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    writer.begin_waiting_removal(row.id, fence=0, accept=anyone, choices={}, deadline=START + HOUR)
+    writer.begin_waiting_removal(ActionRequest(row.id, 0), choices={}, deadline=START + HOUR)
     writer.upsert("office", "openai", ORIGIN, [remote()], START + 1, configured={"office"})
     assert not reader.open_intents("openai")
     assert [intent.job_id for intent in reader.open_intents("office")] == [row.id]

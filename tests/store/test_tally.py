@@ -10,13 +10,14 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from store_kit import MINUTE, ORIGIN, START, HandClock, actor, anyone, everything, raw, remote
+from store_kit import MINUTE, ORIGIN, START, HandClock, actor, everything, raw, remote
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status, Tab, tab_number
 from jobdash.store.bootstrap import ensure_store
+from jobdash.store.commands.cancel import CancelResult
 from jobdash.store.reader import Reader
-from jobdash.store.records import Intent, NewJob, QueuedOptions, Refusal
+from jobdash.store.records import ActionRequest, Intent, NewJob, QueuedOptions, Refusal
 from jobdash.store.sort_orders import Scope, Sort
 from jobdash.store.writer import Writer
 
@@ -68,24 +69,24 @@ class AnyWrites(RuleBasedStateMachine):
         row = self.pick(n)
         if row is None:
             return
-        intent = self.writer.begin_cancel(row.id, fence=row.fence, accept=anyone, deadline=START)
+        intent = self.writer.begin_cancel(ActionRequest(row.id, row.fence), deadline=START)
         if isinstance(intent, Intent):
             if end == "close":
                 self.writer.close_cancel(intent.id)
             elif end == "withdraw":
-                self.writer.withdraw_cancel(intent.id, "no")
+                self.writer.close_cancel(intent.id, CancelResult.WITHDRAWN, "no")
             elif end == "leave":
-                self.writer.leave_cancelling(intent.id, "no")
+                self.writer.close_cancel(intent.id, CancelResult.NO_ANSWER, "no")
 
     @rule(n=numbers)
     def force_fail(self, n: int) -> None:
         if row := self.pick(n):
-            self.writer.force_fail(row.id, fence=row.fence, accept=anyone)
+            self.writer.force_fail(ActionRequest(row.id, row.fence))
 
     @rule(n=numbers)
     def remove(self, n: int) -> None:
         if row := self.pick(n):
-            self.writer.hide(row.id, fence=row.fence, accept=anyone)
+            self.writer.hide(ActionRequest(row.id, row.fence))
 
     @rule()
     def undo(self) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from shared.event_kit import log
-from store_kit import MINUTE, START, actor, anyone, put, raw, remote
+from store_kit import MINUTE, START, actor, put, raw, remote
 
 from jobdash.domain.status import Status
 from jobdash.errors import StoreError
 from jobdash.store.reader import Reader
-from jobdash.store.records import Intent, Refusal
+from jobdash.store.records import ActionRequest, Intent, Refusal
 from jobdash.store.writer import Writer
 
 
@@ -21,7 +21,7 @@ def test_several_cancels_share_a_transaction_and_are_all_there(writer: Writer, r
     before = reader.data_version()
     done = writer.batch(
         [
-            lambda w, row=row: w.begin_cancel(row.id, fence=row.fence, accept=anyone, deadline=START + MINUTE)
+            lambda w, row=row: w.begin_cancel(ActionRequest(row.id, row.fence), deadline=START + MINUTE)
             for row in rows
         ]
     )
@@ -36,11 +36,11 @@ def test_one_that_fails_is_undone_alone(writer: Writer, reader: Reader) -> None:
     first, second = reader.rows([1, 2]).values()
 
     def breaks(w: Writer) -> None:
-        w.begin_cancel(second.id, fence=second.fence, accept=anyone, deadline=START + MINUTE)
+        w.begin_cancel(ActionRequest(second.id, second.fence), deadline=START + MINUTE)
         raise ValueError("midway")
 
     def works(w: Writer) -> object:
-        return w.begin_cancel(first.id, fence=first.fence, accept=anyone, deadline=START + MINUTE)
+        return w.begin_cancel(ActionRequest(first.id, first.fence), deadline=START + MINUTE)
 
     broken, fine = writer.batch([breaks, works])
     assert isinstance(broken.error, ValueError)
@@ -54,8 +54,8 @@ def test_a_refusal_writes_nothing_and_stops_no_other(writer: Writer, reader: Rea
     rows = reader.rows([1, 2])
     refused, begun = writer.batch(
         [
-            lambda w: w.begin_cancel(2, fence=rows[2].fence, accept=lambda row: "ended", deadline=START),
-            lambda w: w.begin_cancel(1, fence=rows[1].fence, accept=anyone, deadline=START),
+            lambda w: w.begin_cancel(ActionRequest(2, rows[2].fence, lambda row: "ended"), deadline=START),
+            lambda w: w.begin_cancel(ActionRequest(1, rows[1].fence), deadline=START),
         ]
     )
     assert isinstance(refused.value, Refusal)

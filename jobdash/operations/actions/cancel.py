@@ -25,8 +25,9 @@ from jobdash.errors import (
 from jobdash.operations.accounts.rate_limiter import NotSent
 from jobdash.operations.accounts.session import CancelBatch, GetBatch
 from jobdash.operations.context import OperationContext
+from jobdash.store.commands.cancel import CancelResult
 from jobdash.store.commands.queue import NEVER_SENT
-from jobdash.store.records import Intent, Precondition, Refusal
+from jobdash.store.records import ActionRequest, Intent, Precondition, Refusal
 from jobdash.store.writer import Writer
 
 DEADLINE_MS = 5 * 60 * 1000
@@ -79,7 +80,7 @@ async def cancel_job(decision: Decision, plan: Plan, work: OperationContext) -> 
 
     if job.queued_here:
         return await _cancel_queued(job, plan, accept, work)
-    asked = await ask_cancel(job, work, accept, bulk=plan.bulk, reason=plan.choices.reason)
+    asked = await ask_cancel(job, work, accept, plan.bulk, plan.choices.reason)
     after = asked.row.status if asked.row is not None else None
     result = {
         CancelEnd.ACCEPTED: ActionResult.DONE,
@@ -107,18 +108,12 @@ async def end_queued(
     job: JobRow, plan: Plan, accept: Precondition | None, work: OperationContext
 ) -> JobRow | Refusal:
     """Cancel a batch in the queue; refused once it is being sent."""
-    return await work.store.write(
-        Writer.cancel_queued,
-        job.id,
-        fence=job.fence,
-        accept=accept,
-        bulk=plan.bulk,
-        reason=plan.choices.reason,
-    )
+    request = ActionRequest(job.id, job.fence, accept, plan.choices.reason, plan.bulk)
+    return await work.store.write(Writer.cancel_queued, request)
 
 
 async def ask_cancel(
-    job: JobRow, work: OperationContext, accept: Precondition | None, *, bulk: str, reason: str | None = None
+    job: JobRow, work: OperationContext, accept: Precondition | None, bulk: str, reason: str | None
 ) -> CancelAttempt:
     """Ask a job's provider to cancel it, once, with an intent written right before the request."""
     intent: Intent | None = None
@@ -130,15 +125,8 @@ async def ask_cancel(
         deadline = asked_at + DEADLINE_MS
         if intent is not None and await renew_intent(intent, deadline, work):
             return
-        begun = await work.store.write(
-            Writer.begin_cancel,
-            job.id,
-            fence=job.fence,
-            accept=accept,
-            deadline=deadline,
-            bulk=bulk,
-            reason=reason,
-        )
+        request = ActionRequest(job.id, job.fence, accept, reason, bulk)
+        begun = await work.store.write(Writer.begin_cancel, request, deadline=deadline)
         if isinstance(begun, Refusal):
             raise JobChanged(begun)
         intent = begun
@@ -172,14 +160,9 @@ async def _answered(
 ) -> CancelAttempt:
     status = answer.status if answer is not None else None
     finished = status in TERMINAL and status is not Status.CANCELLED
+    result = CancelResult.SKIPPED if finished else CancelResult.DONE
     try:
-        row = await work.store.write(
-            Writer.close_cancel,
-            intent.id,
-            result="skipped" if finished else "done",
-            remote=answer,
-            asked_at=asked_at,
-        )
+        row = await work.store.write(Writer.close_cancel, intent.id, result, remote=answer, asked_at=asked_at)
     except StoreError as error:
         if finished:
             raise
@@ -215,18 +198,20 @@ async def _after_error(
         return await _answered(intent, remote, asked_at, work)
     if unclear and not work.caller(job).capabilities.reports_cancelling:
         return await _doubt(intent, remote, asked_at, work)
-    row = await work.store.write(Writer.withdraw_cancel, intent.id, reason, remote=remote, asked_at=asked_at)
+    row = await work.store.write(
+        Writer.close_cancel, intent.id, CancelResult.WITHDRAWN, reason, remote=remote, asked_at=asked_at
+    )
     return CancelAttempt(CancelEnd.REFUSED, reason, row)
 
 
 async def _withdraw(intent: Intent, reason: str, work: OperationContext) -> JobRow | None:
-    return await work.store.write(Writer.withdraw_cancel, intent.id, reason)
+    return await work.store.write(Writer.close_cancel, intent.id, CancelResult.WITHDRAWN, reason)
 
 
 async def _doubt(
     intent: Intent, remote: RemoteJob | None, asked_at: int, work: OperationContext
 ) -> CancelAttempt:
     row = await work.store.write(
-        Writer.leave_cancelling, intent.id, NO_ANSWER, remote=remote, asked_at=asked_at
+        Writer.close_cancel, intent.id, CancelResult.NO_ANSWER, NO_ANSWER, remote=remote, asked_at=asked_at
     )
     return CancelAttempt(CancelEnd.DOUBT, NO_ANSWER, row)

@@ -8,7 +8,7 @@ from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, De
 from jobdash.domain.status import TERMINAL
 from jobdash.operations.actions.cancel import CancelAttempt, CancelEnd, ask_cancel
 from jobdash.operations.context import OperationContext
-from jobdash.store.records import Refusal
+from jobdash.store.records import ActionRequest, Refusal
 from jobdash.store.writer import Writer
 
 _STILL = "it may still run and be billed"
@@ -24,9 +24,8 @@ async def force_fail_job(decision: Decision, plan: Plan, work: OperationContext)
         again = decide(Action.FORCE_FAIL, row, work.situation(), Choices())
         return None if again.acts else again.reason
 
-    failed = await work.store.write(
-        Writer.force_fail, job.id, fence=job.fence, accept=accept, reason=plan.choices.reason, bulk=plan.bulk
-    )
+    request = ActionRequest(job.id, job.fence, accept, plan.choices.reason, plan.bulk)
+    failed = await work.store.write(Writer.force_fail, request)
     if isinstance(failed, Refusal):
         return ActionOutcome(
             job, ActionResult.SKIPPED, failed.reason, failed.row.status if failed.row else None
@@ -47,7 +46,7 @@ async def cancel_at_provider(row: JobRow, plan: Plan, work: OperationContext) ->
         return f"already {row.remote_status}"
     if row.cancel_requested_at is not None and not row.cancel_doubt:
         return "a cancel was asked before"
-    asked = await ask_cancel(row, work, None, bulk=plan.bulk, reason=plan.choices.reason)
+    asked = await ask_cancel(row, work, None, plan.bulk, plan.choices.reason)
     return _words(asked)
 
 

@@ -13,6 +13,7 @@ from jobdash.errors import NotFound, ProviderError
 from jobdash.operations.accounts.session import GetBatch, NotSent
 from jobdash.operations.actions.cancel import DEADLINE_MS
 from jobdash.operations.context import AccountClient, OperationContext
+from jobdash.store.commands.cancel import CancelResult
 from jobdash.store.reader import Reader
 from jobdash.store.records import Intent, IntentKind
 from jobdash.store.writer import Writer
@@ -154,10 +155,14 @@ async def _cancel(
         remote = await caller.call(GetBatch(row.remote_id))
     except NotFound:
         reason = "the provider knows no such batch (404)"
-        left = await work.store.write(Writer.withdraw_cancel, intent.id, reason, action="reconcile")
+        left = await work.store.write(
+            Writer.close_cancel, intent.id, CancelResult.WITHDRAWN, reason, action="reconcile"
+        )
         return Reconciled(left, reason)
     except ProviderError:
-        left = await work.store.write(Writer.leave_cancelling, intent.id, INTERRUPTED, action="reconcile")
+        left = await work.store.write(
+            Writer.close_cancel, intent.id, CancelResult.NO_ANSWER, INTERRUPTED, action="reconcile"
+        )
         return Reconciled(left, INTERRUPTED)
     if remote.status in TERMINAL or remote.status is Status.CANCELLING:
         closed = await work.store.write(
@@ -166,8 +171,9 @@ async def _cancel(
         return Reconciled(closed, "") if closed else None
     certain = caller.capabilities.reports_cancelling
     left = await work.store.write(
-        Writer.withdraw_cancel if certain else Writer.leave_cancelling,
+        Writer.close_cancel,
         intent.id,
+        CancelResult.WITHDRAWN if certain else CancelResult.NO_ANSWER,
         INTERRUPTED,
         remote=remote,
         asked_at=asked_at,

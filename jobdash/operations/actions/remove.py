@@ -25,7 +25,7 @@ from jobdash.operations.actions.cancel import (
 from jobdash.operations.actions.force_fail import cancel_at_provider
 from jobdash.operations.context import OperationContext
 from jobdash.operations.results.batch_files import delete_batch_files
-from jobdash.store.records import Intent, InUse, Precondition, Refusal
+from jobdash.store.records import ActionRequest, Intent, InUse, Precondition, Refusal
 from jobdash.store.writer import Writer
 
 WAIT_MS = 15 * 60 * 1000
@@ -91,8 +91,8 @@ async def _remove_queued(job: JobRow, plan: Plan, work: OperationContext) -> Act
 
 async def _cancel_and_remove(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Ask for a cancel where possible, then remove the job whatever the answer; the outcome has both."""
-    accept = _accept(plan.choices, work)
-    row = await work.store.write(Writer.recheck, job.id, fence=job.fence, accept=accept)
+    request = ActionRequest(job.id, job.fence, _accept(plan.choices, work))
+    row = await work.store.write(Writer.recheck, request)
     if isinstance(row, Refusal):
         return _refused(job, row)
     summary = await cancel_at_provider(row, plan, work)
@@ -104,18 +104,15 @@ async def _cancel_first(job: JobRow, plan: Plan, work: OperationContext) -> Acti
     """Write that the removal waits, then ask for the cancel; whichever sync sees it confirmed goes on."""
     begun = await work.store.write(
         Writer.begin_waiting_removal,
-        job.id,
-        fence=job.fence,
-        accept=_accept(plan.choices, work),
+        ActionRequest(job.id, job.fence, _accept(plan.choices, work), bulk=plan.bulk),
         choices=asdict(plan.choices),
         deadline=work.clock() + WAIT_MS,
-        bulk=plan.bulk,
     )
     if isinstance(begun, Refusal):
         return _refused(job, begun)
     if job.status is Status.CANCELLING and not job.cancel_doubt:
         return ActionOutcome(job, ActionResult.DONE, "removed when the cancel is confirmed", job.status)
-    asked = await ask_cancel(job, work, None, bulk=plan.bulk, reason=plan.choices.reason)
+    asked = await ask_cancel(job, work, None, plan.bulk, plan.choices.reason)
     ended = asked.row is not None and asked.row.terminal
     if asked.end in {CancelEnd.ACCEPTED, CancelEnd.DOUBT} and not ended:
         after = asked.row.status if asked.row else Status.CANCELLING
@@ -205,9 +202,8 @@ async def _hide(
 ) -> ActionOutcome:
     summary = _clean_up_text(cleaned, "record removed", choices)
     accept = None if waiting is not None else _accept(choices, work)
-    hidden = await work.store.write(
-        Writer.hide, job.id, fence=job.fence, accept=accept, bulk=bulk, detail=summary, waiting=waiting
-    )
+    request = ActionRequest(job.id, job.fence, accept, bulk=bulk)
+    hidden = await work.store.write(Writer.hide, request, detail=summary, waiting=waiting)
     if isinstance(hidden, Refusal):
         return _refused(job, hidden, cleaned.deleted)
     result = ActionResult.FAILED if cleaned.kept else ActionResult.DONE
@@ -368,16 +364,14 @@ class _CleanUp:
             raise wrong
 
     async def _begin(self, what: str, request: Request[None], deadline: int) -> Intent:
+        accept = None if self.waiting is not None else _accept(self.choices, self.work)
         begun = await self.work.store.write(
             Writer.begin_delete,
-            self.job.id,
-            fence=self.job.fence,
-            accept=None if self.waiting is not None else _accept(self.choices, self.work),
+            ActionRequest(self.job.id, self.job.fence, accept, bulk=self.bulk),
             deadline=deadline,
             target=what,
             file_id=request.file_id if isinstance(request, DeleteFile) else None,
             waiting=self.waiting,
-            bulk=self.bulk,
         )
         if isinstance(begun, Refusal):
             raise JobChanged(begun)

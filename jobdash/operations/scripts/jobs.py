@@ -22,7 +22,7 @@ from jobdash.operations.scripts.control import StartedScript, start_again, stop_
 from jobdash.operations.scripts.processes import log_file
 from jobdash.store.location import StoreLocation
 from jobdash.store.owner import owner_of
-from jobdash.store.records import EndedLocally, Precondition, Refusal
+from jobdash.store.records import ActionRequest, EndedLocally, Refusal
 from jobdash.store.writer import Writer
 
 _SCRIPT_ENDS, _WORKERS_END = "its script ends at its next item", "its workers end at their next item"
@@ -42,15 +42,8 @@ async def cancel_local(decision: Decision, plan: Plan, work: OperationContext) -
     """Cancel: the worker is asked to stop, a job without one is cancelled at once."""
     if work.stop.is_set():
         return _stopped(decision.job)
-    job, accept = decision.job, _accept(decision, plan, work)
-    row = await work.store.write(
-        Writer.cancel_local,
-        job.id,
-        fence=job.fence,
-        accept=accept,
-        reason=plan.choices.reason,
-        bulk=plan.bulk,
-    )
+    job = decision.job
+    row = await work.store.write(Writer.cancel_local, _request(decision, plan, work))
     if isinstance(row, Refusal):
         return _refused(job, row)
     if row.status is Status.CANCELLING:
@@ -64,15 +57,8 @@ async def force_fail_local(decision: Decision, plan: Plan, work: OperationContex
     """Carry out a planned force-fail; whatever the worker still writes is refused."""
     if work.stop.is_set():
         return _stopped(decision.job)
-    job, accept = decision.job, _accept(decision, plan, work)
-    ended = await work.store.write(
-        Writer.force_fail_local,
-        job.id,
-        fence=job.fence,
-        accept=accept,
-        reason=plan.choices.reason,
-        bulk=plan.bulk,
-    )
+    job = decision.job
+    ended = await work.store.write(Writer.force_fail_local, _request(decision, plan, work))
     if isinstance(ended, Refusal):
         return _refused(job, ended)
     note = [f"failed here; {done_words(ended.row)}"]
@@ -88,10 +74,10 @@ async def remove_local(decision: Decision, plan: Plan, work: OperationContext) -
     if work.stop.is_set():
         return _stopped(decision.job)
     job, choices = decision.job, plan.choices
-    accept, cleaned = _accept(decision, plan, work), _CleanedUp()
+    request, cleaned = _request(decision, plan, work), _CleanedUp()
     if choices.local_files:
         # Deleting cannot be undone, so the job is checked before that as well.
-        row = await work.store.write(Writer.recheck, job.id, fence=job.fence, accept=accept)
+        row = await work.store.write(Writer.recheck, request)
         if isinstance(row, Refusal):
             return _refused(job, row)
         cleaned = await _clean_up(job, work)
@@ -101,9 +87,7 @@ async def remove_local(decision: Decision, plan: Plan, work: OperationContext) -
         return ActionOutcome(
             job, ActionResult.FAILED if cleaned.kept else ActionResult.DONE, note, job.status
         )
-    ended = await work.store.write(
-        Writer.remove_local, job.id, fence=job.fence, accept=accept, bulk=plan.bulk, detail=note
-    )
+    ended = await work.store.write(Writer.remove_local, request, detail=note)
     if isinstance(ended, Refusal):
         return _refused(job, ended)
     if choices.stop_process and job.unfinished:
@@ -123,27 +107,19 @@ async def _stop(ended: EndedLocally, plan: Plan, work: OperationContext) -> str:
 
 async def retry_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Carry out a planned retry: pending with the items that are left, and started again if that is meant."""
-    job = decision.job
-    accept: Precondition | None = _accept(decision, plan, work)
-    fence = job.fence
+    job, request = decision.job, _request(decision, plan, work)
     while True:
         if work.stop.is_set():
             return _stopped(job)
         retried = await work.store.write(
-            Writer.retry_local,
-            job.id,
-            fence=fence,
-            accept=accept,
-            only=plan.choices.only,
-            starting=plan.choices.restart,
-            bulk=plan.bulk,
+            Writer.retry_local, request, only=plan.choices.only, starting=plan.choices.restart
         )
         if isinstance(retried, Refusal):
             return _refused(job, retried)
         if not retried.more:
             break
         # One check is enough: the fence ensures that it has not changed.
-        fence, accept = retried.row.fence, None
+        request = replace(request, fence=retried.row.fence, accept=None)
     note = left_words(retried.row)
     if not plan.choices.restart:
         return ActionOutcome(
@@ -201,13 +177,14 @@ def left_words(row: JobRow) -> str:
     return f"{row.remaining:,} of {row.total:,} left"
 
 
-def _accept(decision: Decision, plan: Plan, work: OperationContext) -> Precondition:
+def _request(decision: Decision, plan: Plan, work: OperationContext) -> ActionRequest:
     def accept(row: JobRow) -> str | None:
         here = replace(work.situation(named=plan.scope is None), dead=plan.dead)
         again = decide(plan.action, row, here, plan.choices)
         return None if again.acts else again.reason
 
-    return accept
+    job = decision.job
+    return ActionRequest(job.id, job.fence, accept, plan.choices.reason, plan.bulk)
 
 
 def _refused(job: JobRow, refusal: Refusal) -> ActionOutcome:

@@ -37,7 +37,7 @@ from jobdash.operations.submission.outcome import SubmitEnd, SubmitOutcome
 from jobdash.operations.submission.request import SubmitRequest
 from jobdash.providers.base import RemotePage, Submission
 from jobdash.store.merge import is_older
-from jobdash.store.records import Intent, NewJob, Refusal
+from jobdash.store.records import ActionRequest, Intent, NewJob, Refusal
 from jobdash.store.writer import Writer
 
 DEADLINE_MS = 45 * MINUTE
@@ -271,8 +271,8 @@ class SubmitRun(ABC):
 
     async def _row_now(self) -> JobRow | None:
         assert self._row is not None
-        job_id, fence = self._row.id, self._row.fence
-        found = await self._work.store.write(Writer.recheck, job_id, fence=fence, accept=None)
+        request = ActionRequest(self._row.id, self._row.fence)
+        found = await self._work.store.write(Writer.recheck, request)
         return found.row if isinstance(found, Refusal) else found
 
     async def _find_batch(self, doubt: str, file_id: str) -> SubmitOutcome:

@@ -6,7 +6,7 @@ from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.store.dialects.base import Connection, chunks
-from jobdash.store.records import Precondition, Refusal
+from jobdash.store.records import ActionRequest, Refusal
 from jobdash.store.rows import job_row
 from jobdash.store.sanitize import public_id, stored, stored_error
 from jobdash.store.statements import statement
@@ -31,17 +31,15 @@ class JobWrites(UnitOfWork):
         """Return a job that exists, with the columns that triggers set."""
         return job_row(_ROW.run(connection, job_key=job_id).fetchone())
 
-    def _checked(
-        self, connection: Connection, job_id: int, fence: int, accept: Precondition | None
-    ) -> JobRow | Refusal:
+    def _checked(self, connection: Connection, request: ActionRequest) -> JobRow | Refusal:
         """Return the job if it still is what the plan saw: not removed, same fence, and accepting."""
-        row = self._row(connection, job_id)
+        row = self._row(connection, request.job_id)
         if row is None:
             return Refusal("no such job any more", None)
         if row.removed_at is not None:
             return Refusal("was removed meanwhile", row)
-        reason = accept(row) if accept else None
-        if reason is None and row.fence != fence:
+        reason = request.accept(row) if request.accept else None
+        if reason is None and row.fence != request.fence:
             reason = "was changed meanwhile; look again"
         return row if reason is None else Refusal(reason, row)
 

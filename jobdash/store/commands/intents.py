@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 from jobdash.domain.job import JobRow
+from jobdash.domain.status import UNFINISHED
 from jobdash.store.commands.base import JobWrites
 from jobdash.store.dialects.base import Connection
-from jobdash.store.records import Intent, IntentKind, InUse, Precondition, Refusal
+from jobdash.store.records import ActionRequest, Intent, IntentKind, InUse, Refusal
 from jobdash.store.rows import intent_row
 from jobdash.store.sanitize import stored
 from jobdash.store.statements import statement
 
+LATE = "answered after it was given up"
 TAKEN_BACK = "its removal was taken back or carried out elsewhere"
 
 _INSERT = statement("insert_intent")
@@ -30,32 +32,28 @@ class IntentWrites(JobWrites):
 
     def begin_delete(
         self,
-        job_id: int,
+        request: ActionRequest,
         *,
-        fence: int,
-        accept: Precondition | None,
         deadline: int,
         target: str,
         file_id: str | None = None,
         waiting: int | None = None,
-        bulk: str | None = None,
     ) -> Intent | Refusal | InUse:
         """Write, before it is sent, that something of a job is deleted; on disk when this returns.
 
-        A deletion cannot be undone, so all is checked once more: the job as it was planned (``fence``,
-        ``accept``), the waiting removal with the id ``waiting``, and other users of the file ``file_id``.
+        A deletion cannot be undone, so all is checked once more: the job as it was planned, the waiting
+        removal with the id ``waiting``, and other users of the file ``file_id``.
         """
         with self._transaction(durable=True) as connection:
-            row = self._checked(connection, job_id, fence, accept)
-            if isinstance(row, Refusal):
+            if isinstance(row := self._checked(connection, request), Refusal):
                 return row
             if waiting is not None and not self._is_open(connection, waiting):
                 return Refusal(TAKEN_BACK, row)
-            user = None if file_id is None else self._user_of(connection, job_id, file_id)
+            user = None if file_id is None else self._user_of(connection, row.id, file_id)
             if user is not None:
                 return InUse(user)
-            now = self._clock()
-            return self._open(connection, now, IntentKind.DELETE, row, deadline, bulk=bulk, target=target)
+            now, kind, bulk = self._clock(), IntentKind.DELETE, request.bulk
+            return self._open(connection, now, kind, row, deadline, bulk=bulk, target=target)
 
     def renew_intent(self, intent_id: int, deadline: int) -> bool:
         """Move the deadline of an intent whose request is sent once more; False when it was closed."""
@@ -122,6 +120,17 @@ class IntentWrites(JobWrites):
         """Close an open intent and return it; None when it was closed elsewhere."""
         values = _CLOSE.run(connection, intent_key=intent_id, now=now, outcome=stored(outcome)).fetchone()
         return None if values is None else intent_row(values)
+
+    def _log_answer(
+        self, connection: Connection, intent: Intent, action: str, result: str, detail: str
+    ) -> JobRow:
+        """Log how a request ended, and let the account be polled; return the job as it is now."""
+        row = self._row_now(connection, intent.job_id)
+        self._add_event(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
+        # A sync that reconciles plans its next poll by itself.
+        if action != "reconcile" and row.remote_status in UNFINISHED:
+            self._make_due(connection, row.account)
+        return row
 
     @staticmethod
     def _closed(connection: Connection, intent_id: int) -> Intent | None:

@@ -11,10 +11,10 @@ from jobdash.domain.status import QUEUED_HERE, Status
 from jobdash.store.commands.submit import SUBMITTING, SubmitWrites, family_of
 from jobdash.store.dialects.base import Connection
 from jobdash.store.records import (
+    ActionRequest,
     Intent,
     IntentKind,
     NewJob,
-    Precondition,
     QueuedOptions,
     Refusal,
     SettledQueue,
@@ -30,6 +30,7 @@ NO_ROOM = "token_limit_exceeded"
 CREATING = "create"
 """The target of a submit's intent from when on a batch may have been created."""
 _BEING_SENT = "is being sent now; cancel it when its provider has it"
+_MOST_DOUBLINGS = 5
 _UNDECIDED = frozenset({Status.PENDING, Status.VALIDATING, Status.UNKNOWN})
 """The statuses in which its provider may still refuse a batch for want of room."""
 
@@ -217,38 +218,26 @@ class QueueWrites(SubmitWrites):
         with self._transaction() as connection:
             self._set(connection, job_id, queued=None)
 
-    def cancel_queued(
-        self,
-        job_id: int,
-        *,
-        fence: int,
-        accept: Precondition | None,
-        bulk: str | None = None,
-        reason: str | None = None,
-    ) -> JobRow | Refusal:
+    def cancel_queued(self, request: ActionRequest) -> JobRow | Refusal:
         """Cancel a batch that waits in the queue, without a request. Refused once it is being sent."""
         with self._transaction(durable=True) as connection:
-            row = self._checked(connection, job_id, fence, accept)
-            if isinstance(row, Refusal):
+            if isinstance(row := self._checked(connection, request), Refusal):
                 return row
             if not row.queued_here:
                 return Refusal(_BEING_SENT, row)
             now = self._clock()
             self._set(
                 connection,
-                job_id,
+                row.id,
                 remote_status=str(Status.CANCELLED),
                 raw_status=NEVER_SENT,
                 finished_at=now,
-                cancel_reason=reason and stored(reason),
+                cancel_reason=request.reason and stored(request.reason),
                 queued=None,
             )
-            row = self._row_now(connection, job_id)
-            self._add_event(connection, now, "cancel", row, "done", NEVER_SENT, bulk=bulk)
+            row = self._row_now(connection, row.id)
+            self._add_event(connection, now, "cancel", row, "done", NEVER_SENT, bulk=request.bulk)
             return row
-
-
-_MOST_DOUBLINGS = 5
 
 
 def _encoded(options: QueuedOptions) -> str:

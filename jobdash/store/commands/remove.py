@@ -10,7 +10,7 @@ from jobdash.domain.status import UNFINISHED
 from jobdash.store.commands.intents import TAKEN_BACK, IntentWrites
 from jobdash.store.dialects.base import Connection, chunks
 from jobdash.store.merge import kept_files
-from jobdash.store.records import Intent, IntentKind, Precondition, Refusal, Undoable, UndoKind, UndoOutcome
+from jobdash.store.records import ActionRequest, Intent, IntentKind, Refusal, Undoable, UndoKind, UndoOutcome
 from jobdash.store.sanitize import as_json, stored_error
 from jobdash.store.statements import statement
 
@@ -33,30 +33,22 @@ class RemoveWrites(IntentWrites):
     """The store's part of remove, of cancel & delete, and of undo."""
 
     def hide(
-        self,
-        job_id: int,
-        *,
-        fence: int,
-        accept: Precondition | None,
-        bulk: str | None = None,
-        detail: str = "",
-        waiting: int | None = None,
+        self, request: ActionRequest, *, detail: str = "", waiting: int | None = None
     ) -> JobRow | Refusal:
         """Remove a job: its row stays as a tombstone, because its provider lists the job for ever.
 
         ``waiting`` is the intent of a waiting removal that ends with it.
         """
         with self._transaction(durable=True) as connection:
-            row = self._checked(connection, job_id, fence, accept)
-            if isinstance(row, Refusal):
+            if isinstance(row := self._checked(connection, request), Refusal):
                 return row
             now = self._clock()
             if waiting is not None and self._close(connection, waiting, now, "done") is None:
                 return Refusal(TAKEN_BACK, row)
-            self._close_waiting(connection, job_id, now, "removed otherwise")
-            self._set_and_fence(connection, job_id, removed_at=now, removing=None)
-            self._add_event(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=bulk)
-            return self._row_now(connection, job_id)
+            self._close_waiting(connection, row.id, now, "removed otherwise")
+            self._set_and_fence(connection, row.id, removed_at=now, removing=None)
+            self._add_event(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=request.bulk)
+            return self._row_now(connection, row.id)
 
     def set_left_behind(self, job_id: int, what: str | None) -> JobRow:
         """Write what could not be deleted, which the row then shows; None when nothing is left."""
@@ -79,26 +71,18 @@ class RemoveWrites(IntentWrites):
             self._set(connection, job_id, files=as_json({**files, role: None}))
 
     def begin_waiting_removal(
-        self,
-        job_id: int,
-        *,
-        fence: int,
-        accept: Precondition | None,
-        choices: dict[str, Any],
-        deadline: int,
-        bulk: str | None = None,
+        self, request: ActionRequest, *, choices: dict[str, Any], deadline: int
     ) -> Intent | Refusal:
         """Let a removal wait until the provider confirms the cancel; the sync that finds it carries it out.
 
         ``choices`` (JSON) are its options, ``deadline`` (milliseconds UTC) is when to give up.
         """
         with self._transaction(durable=True) as connection:
-            row = self._checked(connection, job_id, fence, accept)
-            if isinstance(row, Refusal):
+            if isinstance(row := self._checked(connection, request), Refusal):
                 return row
-            now = self._clock()
-            self._close_waiting(connection, job_id, now, "asked again")
-            self._set(connection, job_id, removing=deadline)
+            now, bulk = self._clock(), request.bulk
+            self._close_waiting(connection, row.id, now, "asked again")
+            self._set(connection, row.id, removing=deadline)
             self._add_event(connection, now, UndoKind.WAITING_REMOVAL, row, "waiting", bulk=bulk)
             self._make_due(connection, row.account)
             return self._open(connection, now, IntentKind.REMOVE, row, deadline, bulk=bulk, choices=choices)

@@ -13,11 +13,11 @@ from jobdash.domain.status import LABELS, Status
 from jobdash.domain.time import MINUTE, SECOND
 from jobdash.store.commands.base import JobWrites
 from jobdash.store.dialects.base import Connection, chunks
-from jobdash.store.leases import transitions as lease_transitions
+from jobdash.store.leases import transitions
 from jobdash.store.leases.lease import MOST_ROWS
 from jobdash.store.leases.parts import reopen
 from jobdash.store.owner import Owner
-from jobdash.store.records import EndedLocally, Precondition, Refusal, Retried, UndoKind
+from jobdash.store.records import ActionRequest, EndedLocally, Refusal, Retried, UndoKind
 from jobdash.store.rows import ATTEMPT_COLUMNS, attempt_row
 from jobdash.store.sanitize import as_json, stored
 
@@ -37,81 +37,47 @@ class ScriptJobWrites(JobWrites):
         (word,) = self._reading.execute("SELECT status FROM job WHERE id = ?", (job_id,)).fetchone()
         return Status(word)
 
-    def recheck(self, job_id: int, *, fence: int, accept: Precondition | None) -> JobRow | Refusal:
+    def recheck(self, request: ActionRequest) -> JobRow | Refusal:
         """Return a job if it still is what the plan saw."""
         with self._transaction() as connection:
-            return self._checked(connection, job_id, fence, accept)
+            return self._checked(connection, request)
 
-    def cancel_local(
-        self,
-        job_id: int,
-        *,
-        fence: int,
-        accept: Precondition | None,
-        reason: str | None = None,
-        bulk: str | None = None,
-    ) -> JobRow | Refusal:
+    def cancel_local(self, request: ActionRequest) -> JobRow | Refusal:
         """Request a cancel of a job's worker; a job without a worker is cancelled at once."""
         with self._transaction(durable=True) as connection:
-            row = self._checked(connection, job_id, fence, accept)
-            if isinstance(row, Refusal):
+            if isinstance(row := self._checked(connection, request), Refusal):
                 return row
-            now, kept = self._clock(), stored(reason or CANCELLED_BY_USER)
-            detail = lease_transitions.cancel_or_request(connection, job_id, now, kept, self._actor.name)
-            self._add_event(connection, now, "cancel", row, "done", detail, bulk=bulk)
-            return self._row_now(connection, job_id)
+            now, kept = self._clock(), stored(request.reason or CANCELLED_BY_USER)
+            detail = transitions.cancel_or_request(connection, row.id, now, kept, self._actor.name)
+            self._add_event(connection, now, "cancel", row, "done", detail, bulk=request.bulk)
+            return self._row_now(connection, row.id)
 
-    def force_fail_local(
-        self,
-        job_id: int,
-        *,
-        fence: int,
-        accept: Precondition | None,
-        reason: str | None = None,
-        bulk: str | None = None,
-    ) -> EndedLocally | Refusal:
+    def force_fail_local(self, request: ActionRequest) -> EndedLocally | Refusal:
         """Declare a job failed; further writes of its worker are refused."""
         with self._transaction(durable=True) as connection:
-            row = self._checked(connection, job_id, fence, accept)
-            if isinstance(row, Refusal):
+            if isinstance(row := self._checked(connection, request), Refusal):
                 return row
-            now, driver = self._clock(), connection
-            lease_transitions.end_attempts(driver, job_id, now, f"force-failed by {self._actor.name}")
-            lease_transitions.force_fail(driver, job_id, now, stored(reason) if reason else None)
-            self._add_event(connection, now, UndoKind.FORCE_FAIL, row, "done", reason or "", bulk=bulk)
-            return self._ended_locally(connection, job_id)
+            now, reason, bulk = self._clock(), request.reason or "", request.bulk
+            transitions.end_attempts(connection, row.id, now, f"force-failed by {self._actor.name}")
+            transitions.force_fail(connection, row.id, now, stored(reason) if reason else None)
+            self._add_event(connection, now, UndoKind.FORCE_FAIL, row, "done", reason, bulk=bulk)
+            return self._ended_locally(connection, row.id)
 
-    def remove_local(
-        self,
-        job_id: int,
-        *,
-        fence: int,
-        accept: Precondition | None,
-        bulk: str | None = None,
-        detail: str = "",
-    ) -> EndedLocally | Refusal:
+    def remove_local(self, request: ActionRequest, *, detail: str = "") -> EndedLocally | Refusal:
         """Hide a job with its items; an unfinished one is cancelled first, and an undo shows it so."""
         with self._transaction(durable=True) as connection:
-            row = self._checked(connection, job_id, fence, accept)
-            if isinstance(row, Refusal):
+            if isinstance(row := self._checked(connection, request), Refusal):
                 return row
-            now, driver = self._clock(), connection
+            now = self._clock()
             if row.unfinished:
-                lease_transitions.end_attempts(driver, job_id, now, f"removed by {self._actor.name}")
-                lease_transitions.cancel(driver, job_id, now, CANCELLED_BY_USER)
-            lease_transitions.remove(driver, job_id, now)
-            self._add_event(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=bulk)
-            return self._ended_locally(connection, job_id)
+                transitions.end_attempts(connection, row.id, now, f"removed by {self._actor.name}")
+                transitions.cancel(connection, row.id, now, CANCELLED_BY_USER)
+            transitions.remove(connection, row.id, now)
+            self._add_event(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=request.bulk)
+            return self._ended_locally(connection, row.id)
 
     def retry_local(
-        self,
-        job_id: int,
-        *,
-        fence: int,
-        accept: Precondition | None,
-        only: tuple[str, ...] = RETRIED,
-        starting: bool = False,
-        bulk: str | None = None,
+        self, request: ActionRequest, *, only: tuple[str, ...] = RETRIED, starting: bool = False
     ) -> Retried | Refusal:
         """Make a job wait for its script's next run, its failed items unprocessed again, the others kept.
 
@@ -120,35 +86,33 @@ class ScriptJobWrites(JobWrites):
         one. With ``starting`` it is then ours alone to start; see `set_started`.
         """
         with self._transaction(durable=True) as connection:
-            row = self._checked(connection, job_id, fence, accept)
-            if isinstance(row, Refusal):
+            if isinstance(row := self._checked(connection, request), Refusal):
                 return row
-            now, driver = self._clock(), connection
-            last = _last_attempt(driver, job_id)
+            now = self._clock()
+            last = _last_attempt(connection, row.id)
             if row.status is Status.PENDING:
-                if starting and lease_transitions.is_starting(driver, job_id, now):
+                if starting and transitions.is_starting(connection, row.id, now):
                     return Refusal("its script was started a moment ago and has not begun yet", row)
-                return self._retried(connection, job_id, last, now, starting=starting)
+                return self._retried(connection, row.id, last, now, starting=starting)
             if row.unfinished:
-                if lease_transitions.has_worker(driver, job_id, now):
+                if transitions.has_worker(connection, row.id, now):
                     return Refusal(f"still {LABELS[row.status]}", row)
-                lease_transitions.end_attempts(driver, job_id, now, LOST_WORKER)
-                lease_transitions.fail_lost(driver, job_id, now, LOST_WORKER)
+                transitions.end_attempts(connection, row.id, now, LOST_WORKER)
+                transitions.fail_lost(connection, row.id, now, LOST_WORKER)
             most = MOST_ROWS if self._batch is None else MOST_ROWS // _WRITES_A_TRANSACTION
-            if "failed" in only and lease_transitions.reset_errors(driver, job_id, now, most) == most:
-                return Retried(self._row_now(connection, job_id), last, 0, more=True)
-            lease_transitions.make_pending(driver, job_id, keyed=last is None or last.keyed)
-            reopen(driver, job_id)
-            self._add_event(connection, now, "retry", row, "done", bulk=bulk)
-            return self._retried(connection, job_id, last, now, starting=starting)
+            if "failed" in only and transitions.reset_errors(connection, row.id, now, most) == most:
+                return Retried(self._row_now(connection, row.id), last, 0, more=True)
+            transitions.make_pending(connection, row.id, keyed=last is None or last.keyed)
+            reopen(connection, row.id)
+            self._add_event(connection, now, "retry", row, "done", bulk=request.bulk)
+            return self._retried(connection, row.id, last, now, starting=starting)
 
     def _retried(
         self, connection: Connection, job_id: int, last: Attempt | None, now: int, *, starting: bool
     ) -> Retried:
-        driver = connection
         if starting:
-            lease_transitions.set_starting(driver, job_id, None, now + _STARTING_MS)
-        number = _attempt_number(driver, job_id)
+            transitions.set_starting(connection, job_id, None, now + _STARTING_MS)
+        number = _attempt_number(connection, job_id)
         return Retried(self._row_now(connection, job_id), last, number, more=False)
 
     def set_started(self, job_id: int, *, fence: int, owner: Owner | None, detail: str) -> JobRow:
@@ -158,11 +122,11 @@ class ScriptJobWrites(JobWrites):
         other is started.
         """
         with self._transaction() as connection:
-            now, driver = self._clock(), connection
+            now = self._clock()
             row = self._row_now(connection, job_id)
             if row.fence == fence and row.status is Status.PENDING:
-                lease_transitions.set_starting(
-                    driver, job_id, owner, None if owner is None else now + _COMING_UP_MS
+                transitions.set_starting(
+                    connection, job_id, owner, None if owner is None else now + _COMING_UP_MS
                 )
             result = "failed" if owner is None else "done"
             self._add_event(connection, now, "start", row, result, detail)
@@ -180,12 +144,12 @@ class ScriptJobWrites(JobWrites):
         To be called periodically: it begins a transaction only when there is such a job.
         """
         closed: list[JobRow] = []
-        for some in chunks(lease_transitions.abandoned_cancels(self._reading, self._clock()), MOST_ROWS):
+        for some in chunks(transitions.abandoned_cancels(self._reading, self._clock()), MOST_ROWS):
             with self._transaction() as connection:
-                now, driver = self._clock(), connection
-                for job_id in set(some).intersection(lease_transitions.abandoned_cancels(driver, now)):
-                    lease_transitions.end_attempts(driver, job_id, now, LOST_WORKER)
-                    lease_transitions.cancel(driver, job_id, now, CANCELLED_BY_USER)
+                now = self._clock()
+                for job_id in set(some).intersection(transitions.abandoned_cancels(connection, now)):
+                    transitions.end_attempts(connection, job_id, now, LOST_WORKER)
+                    transitions.cancel(connection, job_id, now, CANCELLED_BY_USER)
                     row = self._row_now(connection, job_id)
                     self._add_event(connection, now, "end", row, str(Status.CANCELLED), LOST_WORKER)
                     closed.append(row)
@@ -197,11 +161,11 @@ class ScriptJobWrites(JobWrites):
         All readers then see what only this machine can find out. To be called periodically, too.
         """
         ended = 0
-        for some in chunks(lease_transitions.leases_of_dead(self._reading, self._clock()), MOST_ROWS):
+        for some in chunks(transitions.leases_of_dead(self._reading, self._clock()), MOST_ROWS):
             with self._transaction() as connection:
-                now, driver = self._clock(), connection
-                for job_id in set(some).intersection(lease_transitions.leases_of_dead(driver, now)):
-                    lease_transitions.end_lease(driver, job_id, now)
+                now = self._clock()
+                for job_id in set(some).intersection(transitions.leases_of_dead(connection, now)):
+                    transitions.end_lease(connection, job_id, now)
                     ended += 1
         return ended
 
@@ -240,19 +204,19 @@ class ScriptJobWrites(JobWrites):
         return EndedLocally(self._row_now(connection, job_id), Owner.read(owner), host)
 
 
-def _last_attempt(driver: Connection, job_id: int) -> Attempt | None:
+def _last_attempt(connection: Connection, job_id: int) -> Attempt | None:
     sql = f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE job_id = ? ORDER BY fence DESC LIMIT 1"
-    values = driver.execute(sql, (job_id,)).fetchone()
+    values = connection.execute(sql, (job_id,)).fetchone()
     return None if values is None else attempt_row(values)
 
 
-def _attempt_number(driver: Connection, job_id: int) -> int:
-    (number,) = driver.execute("SELECT attempt FROM job WHERE id = ?", (job_id,)).fetchone()
+def _attempt_number(connection: Connection, job_id: int) -> int:
+    (number,) = connection.execute("SELECT attempt FROM job WHERE id = ?", (job_id,)).fetchone()
     return int(number)
 
 
-def _local_files(driver: Connection, job_id: int) -> dict[str, str]:
-    (files,) = driver.execute("SELECT files FROM job WHERE id = ?", (job_id,)).fetchone()
+def _local_files(connection: Connection, job_id: int) -> dict[str, str]:
+    (files,) = connection.execute("SELECT files FROM job WHERE id = ?", (job_id,)).fetchone()
     return json.loads(files) if files else {}
 
 

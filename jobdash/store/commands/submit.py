@@ -8,6 +8,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, QUEUED_HERE, UNCONFIRMED, Status
 from jobdash.domain.text import quantity
+from jobdash.store.commands.intents import LATE
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.dialects.base import Connection
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
@@ -18,7 +19,6 @@ from jobdash.store.statements import statement
 NOT_SUBMITTED = "not submitted"
 SUBMITTING = "submitting"
 """Values of ``raw_status`` before a provider gives one, beside `UNCONFIRMED`."""
-_LATE = "answered after it was given up"
 
 _SUPERSEDED_BY = statement("superseded_by")
 _PARENT = statement("parent_of_job")
@@ -98,24 +98,23 @@ class SubmitWrites(SnapshotWrites):
             self._delete_duplicate(connection, intent.job_id, remote)
             self._apply_to(connection, intent.job_id, remote, asked_at)
             self._log_retry(connection, intent)
-            return self._log_submit(connection, intent, action, "done", _LATE if late else "")
+            return self._log_answer(connection, intent, action, "done", LATE if late else "")
 
     def fail_submit(self, intent_id: int, reason: str) -> JobRow | None:
         """End a submit that certainly made no batch: the job failed, and its parent may be retried again.
 
         None when the intent was closed elsewhere, unless the submit was only given up.
         """
-        return self._end_submit(
-            intent_id,
-            reason,
-            "submit",
-            {
-                "remote_status": str(Status.FAILED),
-                "raw_status": NOT_SUBMITTED,
-                "error": stored_error(reason),
-                "finished_at": self._clock(),
-            },
-        )
+        return self._end_submit(intent_id, reason, "submit", self._never_sent(reason))
+
+    def _never_sent(self, reason: str) -> dict[str, Any]:
+        """Return the columns of a job whose submit made no batch."""
+        return {
+            "remote_status": str(Status.FAILED),
+            "raw_status": NOT_SUBMITTED,
+            "error": stored_error(reason),
+            "finished_at": self._clock(),
+        }
 
     def set_listing_deadline(self, intent_id: int, until: int) -> None:
         """Bring forward the deadline of a dead process's submit, by which a list shows its batch, if any.
@@ -152,7 +151,7 @@ class SubmitWrites(SnapshotWrites):
                 self._set(connection, intent.job_id, **columns)
                 if columns["remote_status"] == Status.FAILED:
                     _UNSET_SUPERSEDED.run(connection, child_key=intent.job_id)
-            return self._log_submit(connection, intent, action, "failed", reason)
+            return self._log_answer(connection, intent, action, "failed", reason)
 
     def adopt_batch(self, job_id: int, remote: RemoteJob, asked_at: int) -> JobRow | Refusal:
         """Write which batch an unconfirmed job is, as a person says; on disk when this returns.
@@ -176,17 +175,11 @@ class SubmitWrites(SnapshotWrites):
 
         Refused when it was confirmed meanwhile.
         """
-        columns = {
-            "remote_status": str(Status.FAILED),
-            "raw_status": NOT_SUBMITTED,
-            "error": stored_error(reason),
-            "finished_at": self._clock(),
-        }
         with self._transaction(durable=True) as connection:
             refusal = _settled(self._row_now(connection, job_id))
             if refusal is not None:
                 return refusal
-            self._set(connection, job_id, **columns)
+            self._set(connection, job_id, **self._never_sent(reason))
             _UNSET_SUPERSEDED.run(connection, child_key=job_id)
             row = self._row_now(connection, job_id)
             self._add_event(connection, self._clock(), "adopt", row, "failed", reason)
@@ -212,15 +205,6 @@ class SubmitWrites(SnapshotWrites):
             return None
         row = self._row_now(connection, intent.job_id)
         return intent if row.remote_id is None and row.raw_status == UNCONFIRMED else None
-
-    def _log_submit(
-        self, connection: Connection, intent: Intent, action: str, result: str, detail: str
-    ) -> JobRow:
-        row = self._row_now(connection, intent.job_id)
-        self._add_event(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
-        if action == "submit" and row.unfinished:
-            self._make_due(connection, row.account)
-        return row
 
     def _log_retry(self, connection: Connection, intent: Intent) -> None:
         """Log on the parent, if there is one, as what its requests were sent again."""

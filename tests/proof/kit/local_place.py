@@ -21,7 +21,7 @@ from jobdash.store.leases.claims import ClaimRequest, claim
 from jobdash.store.leases.lease import ItemWrite, Lease, LeaseRefused
 from jobdash.store.location import PostgresLocation, StoreLocation
 from jobdash.store.owner import Owner, current_owner
-from jobdash.store.records import Actor, Refusal, Retried
+from jobdash.store.records import ActionRequest, Actor, Refusal, Retried
 from jobdash.store.writer import Writer
 from kit.local_model import DEAD, ENDED, TTL, Held, Model, shown
 
@@ -311,7 +311,7 @@ class Place:
             "remove": writer.remove_local,
             "retry": writer.retry_local,
         }
-        return acts[act](job_id, fence=seen, accept=accept)
+        return acts[act](ActionRequest(job_id, seen, accept))
 
     def _step(self) -> None:
         self.steps += 1
