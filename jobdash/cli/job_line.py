@@ -7,7 +7,7 @@ from collections.abc import Callable
 from jobdash.cli.clock import store_time
 from jobdash.cli.output import Style
 from jobdash.cli.tables import TableCell, TableColumn
-from jobdash.domain.describe.job_text import done_words, left, stalled, status_words
+from jobdash.domain.describe.job_text import done_words, left, status_words
 from jobdash.domain.field_values import cell_text
 from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.job import JobRow
@@ -32,7 +32,7 @@ def status_word(row: JobRow) -> str:
 
 def status_style(row: JobRow) -> Style:
     """Return what the status means at a glance; what ended well is quiet."""
-    if row.outcome in {Completeness.PARTIAL, Completeness.ALL_FAILED} or stalled(row, store_time()):
+    if row.outcome in {Completeness.PARTIAL, Completeness.ALL_FAILED} or row.stalled(store_time()):
         return Style.WARN
     return _TONES.get(row.status, Style.STRONG)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from jobdash.domain.describe.job_text import adopt_words, ended_word, soon_ms, stalled
+from jobdash.domain.describe.job_text import adopt_words, ended_word, soon_ms
 from jobdash.domain.job import CANCEL_STUCK_MS, AccountHealth, JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.domain.text import clean
@@ -163,7 +163,7 @@ def _of_unfinished(row: JobRow, now: int, usual: Callable[[], UsualTimes]) -> It
     ends = row.expires_at
     if ends is not None and 0 < ends - now < (soon := soon_ms(row, ends)):
         yield Cause(AttentionReason.EXPIRES, ends - soon, f"expires in {short_span(ends - now)}")
-    if stalled(row, now) and row.lease_until is not None:
+    if row.stalled(now) and row.lease_until is not None:
         silent = "its workers were" if row.function else "its script was"
         words = f"{silent} not heard of for {short_span(now - row.lease_until)}"
         yield Cause(AttentionReason.STALLED, row.lease_until, words)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
-from jobdash.domain.describe.job_text import shown_status, stalled
+from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.fields import JobField, Kind
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.money import MICROS
@@ -17,7 +17,7 @@ def _word(row: JobRow, now: int) -> str:
     return "removed" if row.removed_at is not None else shown_status(row, now)
 
 
-_TIMED: dict[str, Callable[[JobRow, int], Any]] = {"stalled": stalled, "shown_status": _word}
+_TIMED: dict[str, Callable[[JobRow, int], Any]] = {"stalled": JobRow.stalled, "shown_status": _word}
 """What follows from a row and the time, milliseconds UTC."""
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 CANCEL_STUCK_MS = 15 * 60 * 1000
 """A cancel asked longer ago than this may be asked again."""
+_RUNNING = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.UNKNOWN})
 UNDO_MS = 24 * 60 * 60 * 1000
 """How long an own removal or force-fail can be taken back."""
 
@@ -189,6 +190,50 @@ class JobRow(ProviderFields):
         """Whether a cancel was asked more than 15 minutes before ``now`` and nothing came of it."""
         asked = self.cancel_requested_at
         return self.status is Status.CANCELLING and asked is not None and now - asked > CANCEL_STUCK_MS
+
+    def stalled(self, now: int) -> bool:
+        """Whether a local job's worker did not renew its lease."""
+        return self.status is Status.IN_PROGRESS and self.lease_until is not None and self.lease_until < now
+
+    def worker_gone(self, now: int) -> bool:
+        """Whether a local job is asked to stop, and its worker did not renew its lease."""
+        if not self.local or self.status is not Status.CANCELLING:
+            return False
+        return self.lease_until is None or self.lease_until < now
+
+    @property
+    def waits_for_script(self) -> bool:
+        """Whether a script's job was retried, and has no worker yet."""
+        return self.local and self.function is None and self.status is Status.PENDING
+
+    @property
+    def waits_for_worker(self) -> bool:
+        """Whether no worker runs a function's job, which has not ended."""
+        return self.function is not None and self.status is Status.PENDING
+
+    def starting(self, now: int) -> bool:
+        """Whether the script of a job that waits for it was started a moment ago, and has not begun yet."""
+        return self.waits_for_script and self.lease_until is not None and self.lease_until >= now
+
+    def left_ms(self, now: int) -> int | None:
+        """Return the milliseconds a running job needs at its present rate; None when that is unknown."""
+        if self.status not in _RUNNING or self.gone or self.done is None or self.remaining is None:
+            return None
+        if self.stalled(now):
+            return None
+        done = self.done - (self.done_before or 0)
+        elapsed = now - (self.started_at or self.created_at)
+        return int(elapsed / done * self.remaining) if elapsed > 0 and done > 0 else None
+
+    def window_part(self, now: int) -> float | None:
+        """Return how much of its window an unfinished batch has used, of 1.
+
+        None where its provider counts requests or says a part itself, and where the window is not known.
+        """
+        if self.terminal or self.gone or self.expires_at is None or (self.done, self.percent) != (None, None):
+            return None
+        window = self.expires_at - self.created_at
+        return min(1.0, max(0.0, (now - self.created_at) / window)) if window > 0 else None
 
 
 INPUT = "input"

@@ -5,14 +5,12 @@ The same `Plan` is the dialog's text, the ``--dry-run`` output and the audit ent
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jobdash.domain.describe.job_text import ended_word, stalled, worker_gone
 from jobdash.domain.items import CUT_OFF, RETRIED, ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.provider_info import ProviderInfo
@@ -150,7 +148,7 @@ class Plan:
             for each in self.acting
             if each.job.unfinished
             and each.job.status is not Status.PENDING
-            and (stalled(each.job, self.at) or worker_gone(each.job, self.at) or each.job.id in dead)
+            and (each.job.stalled(self.at) or each.job.worker_gone(self.at) or each.job.id in dead)
         )
 
     @property
@@ -293,18 +291,3 @@ class DecisionContext:
     def no_account(self, name: str) -> str:
         """Return why a job's account, which is none of `accounts`, cannot be used."""
         return self.unusable.get(name) or f"account {name} is not configured any more"
-
-
-def status_counts(
-    decisions: tuple[Decision, ...], stalled: frozenset[int] = frozenset()
-) -> list[tuple[str, int]]:
-    """Return ``[("pending", 3), ("running", 5), ("stalled", 1)]`` in the order of a job's life.
-
-    ``stalled`` are the ids of those without a worker, whatever their status.
-    """
-    order = list(Status)
-    jobs = [decision.job for decision in decisions if decision.job.id not in stalled]
-    counts = Counter((order.index(job.status), ended_word(job)) for job in jobs)
-    found = [(word, number) for (_, word), number in sorted(counts.items())]
-    lost = sum(1 for decision in decisions if decision.job.id in stalled)
-    return [*found, ("stalled", lost)] if lost else found

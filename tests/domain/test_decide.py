@@ -9,16 +9,9 @@ from domain_kit import DAY, HOUR, MINUTE, NOW, job, plan, situation
 
 from jobdash.domain.backends.provider_batch import may_ask_again
 from jobdash.domain.decide import decide
+from jobdash.domain.describe.plan_text import status_counts
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import (
-    Action,
-    ActionOutcome,
-    ActionResult,
-    ActionSummary,
-    Choices,
-    DecisionKind,
-    status_counts,
-)
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, ActionSummary, Choices, DecisionKind
 from jobdash.domain.status import FORCE_FAILED, LABELS, TERMINAL, UNFINISHED, Status
 
 ACT, ALREADY, REFUSED = DecisionKind.ACT, DecisionKind.ALREADY, DecisionKind.REFUSED
@@ -189,7 +182,7 @@ def test_the_accounts_of_a_plan_and_what_it_leaves_alone() -> None:
     made = plan(Action.CANCEL, job(id=1), job(id=2, account="gemini"), DONE)
     assert made.accounts == ("gemini", "openai")
     assert [decision.reason for decision in made.skipped] == ["already completed"]
-    assert status_counts(made.acting) == [("running", 2)]
+    assert status_counts(made) == [("running", 2)]
 
 
 @pytest.mark.parametrize(("number", "typed"), [(20, False), (21, True)])

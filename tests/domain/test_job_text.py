@@ -7,15 +7,7 @@ from typing import Any
 import pytest
 from domain_kit import DAY, HOUR, MINUTE, NOW, job
 
-from jobdash.domain.describe.job_text import (
-    done_words,
-    expires_in,
-    left,
-    left_ms,
-    stalled,
-    window_part,
-    window_words,
-)
+from jobdash.domain.describe.job_text import done_words, expires_in, left, window_words
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import FORCE_FAILED, Status
 
@@ -24,7 +16,7 @@ LATER = NOW + DAY
 
 def test_the_time_left_follows_from_the_pace_so_far() -> None:
     row = job(started_at=NOW - HOUR, succeeded=25, failed=0, total=100)
-    assert left_ms(row, NOW) == 3 * HOUR
+    assert row.left_ms(NOW) == 3 * HOUR
     assert left(row, NOW) == "~3h"
 
 
@@ -42,13 +34,13 @@ def test_the_time_left_follows_from_the_pace_so_far() -> None:
     ],
 )
 def test_an_unknown_time_left_is_empty(row: JobRow) -> None:
-    assert left_ms(row, NOW) is None
+    assert row.left_ms(NOW) is None
     assert left(row, NOW) == ""
 
 
 def test_a_job_without_a_start_is_taken_to_have_started_when_it_was_made() -> None:
     row = job(started_at=None, created_at=NOW - HOUR, succeeded=50, failed=0, total=100)
-    assert left_ms(row, NOW) == HOUR
+    assert row.left_ms(NOW) == HOUR
 
 
 @pytest.mark.parametrize(
@@ -74,7 +66,7 @@ def test_expiry(row: JobRow, words: str) -> None:
     ],
 )
 def test_a_worker_that_did_not_renew_its_lease_is_stalled(facts: dict[str, Any], silent: bool) -> None:
-    assert stalled(job(**facts), NOW) is silent
+    assert job(**facts).stalled(NOW) is silent
 
 
 @pytest.mark.parametrize(
@@ -113,10 +105,10 @@ def test_only_an_unfinished_job_can_be_gone() -> None:
 def test_where_nothing_is_counted_its_window_is_what_is_known() -> None:
     asked = {"succeeded": None, "failed": None, "created_at": NOW - 6 * HOUR, "expires_at": NOW + 18 * HOUR}
     silent = job(**asked)
-    assert (window_part(silent, NOW), window_words(silent, NOW)) == (0.25, "6h of 24h gone")
+    assert (silent.window_part(NOW), window_words(silent, NOW)) == (0.25, "6h of 24h gone")
     assert done_words(silent) == f"how many of {silent.total:,} is not known"
-    assert window_part(silent, NOW + 30 * HOUR) == 1.0
+    assert silent.window_part(NOW + 30 * HOUR) == 1.0
     percent = job(**asked, percent=40)
-    assert (window_part(percent, NOW), done_words(percent)) == (None, f"40% of {percent.total:,} done")
+    assert (percent.window_part(NOW), done_words(percent)) == (None, f"40% of {percent.total:,} done")
     for other in (job(), job(Status.COMPLETED, **asked), job(**asked | {"expires_at": None})):
-        assert (window_part(other, NOW), window_words(other, NOW)) == (None, "")
+        assert (other.window_part(NOW), window_words(other, NOW)) == (None, "")

@@ -11,7 +11,6 @@ import pytest
 from local_world import LocalWorld
 from shared.local_kit import ELSEWHERE, LAPSED, SLEEP, begin, owner_of, process
 
-from jobdash.domain.describe import job_text
 from jobdash.domain.plan import Action, ActionResult
 from jobdash.domain.status import Status
 from jobdash.domain.time import system_clock
@@ -84,7 +83,7 @@ async def test_the_lease_of_a_dead_worker_ends_at_once_and_no_other(local: Local
         assert writer.end_leases_of_dead() == 2
         assert writer.end_leases_of_dead() == 0
     now = system_clock()
-    stalled = {run.id for run in (alive, away, dead, mine) if job_text.stalled(local.row(run.id), now)}
+    stalled = {run.id for run in (alive, away, dead, mine) if local.row(run.id).stalled(now)}
     assert stalled == {alive.id, dead.id}  # both were run by the process that has ended since
 
 

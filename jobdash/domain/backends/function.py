@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from jobdash.domain.backends.base import REMOVE_MEANING, Remark, Verdict
 from jobdash.domain.backends.script import Script, kept, left_words
-from jobdash.domain.describe.job_text import WAITS_FOR_WORKER, stalled, waits_for_worker, worker_gone
+from jobdash.domain.describe.job_text import WAITS_FOR_WORKER
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext, DecisionKind, Note, Plan
 from jobdash.domain.status import Status
@@ -36,11 +36,11 @@ class Function(Script):
         """Return the one sentence worth showing of a job in the dashboard, with its keys; mostly None."""
         if job.force_failed:
             return Remark("failed here; what its workers may still write is refused; r retries it", "warning")
-        if waits_for_worker(job):
+        if job.waits_for_worker:
             return Remark(f"{WAITS_FOR_WORKER}: {worker_command(job)}", "text")
-        if worker_gone(job, now):
+        if job.worker_gone(now):
             return Remark("its workers are gone: closed as cancelled", "muted")
-        if job.lease_until is not None and stalled(job, now):
+        if job.lease_until is not None and job.stalled(now):
             silent = f"no worker of it has been heard of for {short_span(now - job.lease_until)}"
             return Remark(f"{silent}; another goes on with it, f fails it, c cancels it", "warning")
         if job.status is Status.CANCELLING:

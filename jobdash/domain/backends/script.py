@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from jobdash.domain.backends.base import ASKED_LONG_AGO, REMOVE_MEANING, Remark, Verdict, accept_unfinished
-from jobdash.domain.describe.job_text import STARTING, WAITS, stalled, starting, waits_for_script, worker_gone
+from jobdash.domain.describe.job_text import STARTING, WAITS
 from jobdash.domain.items import ENDED, GRACE_S, RETRIED, ScriptProcess, process_ids
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Note, Plan
@@ -106,7 +106,7 @@ def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict
             if choices.restart
             else (DecisionKind.ALREADY, f"already pending: it {WAITS}")
         )
-    if job.unfinished and not (stalled(job, situation.now) or job.id in situation.dead):
+    if job.unfinished and not (job.stalled(situation.now) or job.id in situation.dead):
         return DecisionKind.REFUSED, f"still {LABELS[job.status]}; cancel it first"
     complete = job.status is Status.COMPLETED
     if complete and not job.failed and not job.remaining:
@@ -137,7 +137,7 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
     if not choices.record:
         return DecisionKind.REFUSED, "still unfinished; its files are in use"
     if not choices.cancel_first:
-        how = "stalled" if stalled(job, situation.now) else f"still {LABELS[job.status]}"
+        how = "stalled" if job.stalled(situation.now) else f"still {LABELS[job.status]}"
         return DecisionKind.REFUSED, f"{how}; {situation.instead}"
     return DecisionKind.ACT, ""
 
@@ -153,13 +153,13 @@ _DECIDERS = {
 def _summary(job: JobRow, now: int) -> Remark | None:
     if job.force_failed:
         return Remark("failed here; what its script may still write is refused; r retries it", "warning")
-    if starting(job, now):
+    if job.starting(now):
         return Remark(STARTING, "text")
-    if waits_for_script(job):
+    if job.waits_for_script:
         return Remark("waits for its script: run it again, or r starts it here", "text")
-    if worker_gone(job, now):
+    if job.worker_gone(now):
         return Remark("its worker is gone: closed as cancelled", "muted")
-    if job.lease_until is not None and stalled(job, now):
+    if job.lease_until is not None and job.stalled(now):
         silent = f"its script has not been heard of for {short_span(now - job.lease_until)}"
         return Remark(f"{silent}; f fails it, r lets it start again, c cancels it", "warning")
     if job.status is Status.CANCELLING:

@@ -7,7 +7,6 @@ from jobdash.domain.status import LABELS, QUEUED_HERE, Completeness, Status
 from jobdash.domain.text import clean
 from jobdash.domain.time import HOUR, short_span
 
-_RUNNING = frozenset({Status.IN_PROGRESS, Status.FINALIZING, Status.UNKNOWN})
 EXPIRES_SOON_MS = 2 * HOUR
 """How long before its deadline an unfinished job is said to expire soon; less where its window is short."""
 SHORT_WINDOW_SHARE = 4
@@ -18,37 +17,15 @@ WAITS_FOR_WORKER = "waits for a worker"
 STARTING = "its script is starting"
 
 
-def left_ms(row: JobRow, now: int) -> int | None:
-    """Return the milliseconds a running job needs at its present rate; None when that is unknown."""
-    if row.status not in _RUNNING or row.gone or row.done is None or row.remaining is None:
-        return None
-    if stalled(row, now):
-        return None
-    done = row.done - (row.done_before or 0)
-    elapsed = now - (row.started_at or row.created_at)
-    return int(elapsed / done * row.remaining) if elapsed > 0 and done > 0 else None
-
-
 def left(row: JobRow, now: int) -> str:
     """Return ``~41m``, or an empty text when that is unknown."""
-    ms = left_ms(row, now)
+    ms = row.left_ms(now)
     return "" if ms is None else f"~{short_span(ms)}"
-
-
-def window_part(row: JobRow, now: int) -> float | None:
-    """Return how much of its window an unfinished batch has used, of 1, where its provider counts nothing.
-
-    None where requests are counted, where it says a part itself, or where the window is not known.
-    """
-    if row.terminal or row.gone or row.expires_at is None or (row.done, row.percent) != (None, None):
-        return None
-    window = row.expires_at - row.created_at
-    return min(1.0, max(0.0, (now - row.created_at) / window)) if window > 0 else None
 
 
 def window_words(row: JobRow, now: int) -> str:
     """Return ``3h of 24h gone`` where `window_part` knows a part; else an empty text."""
-    if row.expires_at is None or window_part(row, now) is None:
+    if row.expires_at is None or row.window_part(now) is None:
         return ""
     return f"{short_span(now - row.created_at)} of {short_span(row.expires_at - row.created_at)} gone"
 
@@ -81,28 +58,6 @@ def adopt_words(row: JobRow) -> str:
     return f"jobdash adopt {row.public_id} says which batch it is, or none"
 
 
-def stalled(row: JobRow, now: int) -> bool:
-    """Whether a local job's worker did not renew its lease."""
-    return row.status is Status.IN_PROGRESS and row.lease_until is not None and row.lease_until < now
-
-
-def worker_gone(row: JobRow, now: int) -> bool:
-    """Whether a local job is asked to stop, and its worker did not renew its lease."""
-    if not row.local or row.status is not Status.CANCELLING:
-        return False
-    return row.lease_until is None or row.lease_until < now
-
-
-def waits_for_script(row: JobRow) -> bool:
-    """Whether a script's job was retried, and has no worker yet."""
-    return row.local and row.function is None and row.status is Status.PENDING
-
-
-def waits_for_worker(row: JobRow) -> bool:
-    """Whether no worker runs a function's job, which has not ended."""
-    return row.function is not None and row.status is Status.PENDING
-
-
 def parts_text(job: JobDetails) -> str:
     """Return how many parts of a function's job are done, and what the others do: ``done 2, left 6``."""
     states = dict(job.parts or {})
@@ -116,29 +71,24 @@ def runner(row: JobRow) -> str:
     return "its script" if row.function is None else "its workers"
 
 
-def starting(row: JobRow, now: int) -> bool:
-    """Whether the script of a job that waits for it was started a moment ago, and has not begun yet."""
-    return waits_for_script(row) and row.lease_until is not None and row.lease_until >= now
-
-
 def remark(row: JobRow, now: int) -> str:
     """Return the words after the status of a local job: ``stalled``; mostly empty."""
-    if waits_for_script(row):
-        return STARTING if starting(row, now) else WAITS
-    if waits_for_worker(row):
+    if row.waits_for_script:
+        return STARTING if row.starting(now) else WAITS
+    if row.waits_for_worker:
         return WAITS_FOR_WORKER
-    if worker_gone(row, now):
+    if row.worker_gone(now):
         return "worker gone"
-    return "stalled" if stalled(row, now) else ""
+    return "stalled" if row.stalled(now) else ""
 
 
 def status_suffix(row: JobRow, now: int, dot: str = "·") -> str:
     """Return the words after the status in a line: `` · waits for its script``, `` (worker gone)``."""
-    if worker_gone(row, now):
+    if row.worker_gone(now):
         return f" ({remark(row, now)})"
     if row.queued_here and not row.terminal:
         return f" {dot} {QUEUED_HERE}"
-    return f" {dot} {remark(row, now)}" if waits_for_script(row) or waits_for_worker(row) else ""
+    return f" {dot} {remark(row, now)}" if row.waits_for_script or row.waits_for_worker else ""
 
 
 OUTCOME_WORDS = {Completeness.PARTIAL: "partial", Completeness.ALL_FAILED: "all failed"}
@@ -162,9 +112,9 @@ def shown_status(row: JobRow, now: int) -> str:
         return "gone"
     if row.removing is not None:
         return "removing"
-    if stalled(row, now):
+    if row.stalled(now):
         return "stalled"
-    if worker_gone(row, now):
+    if row.worker_gone(now):
         return LABELS[Status.CANCELLED]
     if row.status is Status.UNKNOWN:
         return clean(row.raw_status or "unknown", 24)

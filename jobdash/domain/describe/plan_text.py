@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from jobdash.domain.backends.registry import grouped, parts
+from jobdash.domain.describe.job_text import ended_word
 from jobdash.domain.items import process_ids
 from jobdash.domain.plan import (
     Action,
@@ -14,7 +15,6 @@ from jobdash.domain.plan import (
     Note,
     Plan,
     may_be_cancelled,
-    status_counts,
 )
 from jobdash.domain.status import UNFINISHED, Status
 from jobdash.domain.text import clean, quantity
@@ -98,7 +98,7 @@ def danger_button(plan: Plan) -> str:
 
 def notes(plan: Plan) -> list[Note]:
     """Return what will happen, what stays, what is billed, what is skipped and why."""
-    counts = status_counts(plan.acting, plan.lost)
+    counts = status_counts(plan)
     found = [Note("Jobs", " · ".join(f"{number:,} {word}" for word, number in counts))] if counts else []
     by_backend = parts(plan)
     for place, (rules, part) in enumerate(by_backend):
@@ -112,6 +112,18 @@ def notes(plan: Plan) -> list[Note]:
     meanings = dict.fromkeys(rules.meaning(plan) for rules, _ in meant)
     found += [Note("Meaning", text) for text in meanings]
     return _by_topic(found)
+
+
+def status_counts(plan: Plan) -> list[tuple[str, int]]:
+    """Return ``[("pending", 3), ("running", 5), ("stalled", 1)]`` in the order of a job's life.
+
+    Those without a worker are stalled, whatever their status.
+    """
+    order, lost = list(Status), plan.lost
+    jobs = [each.job for each in plan.acting if each.job.id not in lost]
+    counts = Counter((order.index(job.status), ended_word(job)) for job in jobs)
+    found = [(word, number) for (_, word), number in sorted(counts.items())]
+    return [*found, ("stalled", len(lost))] if lost else found
 
 
 def _by_topic(notes: list[Note]) -> list[Note]:

@@ -7,7 +7,6 @@ import operator
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from jobdash.domain.describe.job_text import stalled
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import QUEUED_HERE, UNFINISHED, Completeness, Status
 from jobdash.domain.text import ascii_lower
@@ -196,7 +195,7 @@ _DERIVED: dict[str, tuple[str, Callable[[Subject], bool]]] = {
     ),
     "stalled": (
         f"status = '{Status.IN_PROGRESS}' AND lease_until IS NOT NULL AND lease_until < ?",
-        lambda s: stalled(s.row, s.now),
+        lambda s: s.row.stalled(s.now),
     ),
 }
 DERIVED_WORDS = tuple(_DERIVED)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from jobdash.domain.backends.registry import rules_of
-from jobdash.domain.describe.job_text import stalled, starting, waits_for_script, worker_gone
 from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError
 from jobdash.operations.accounts.rate_limiter import CancelToken, Sleep, sleep_until_cancelled
@@ -78,7 +77,7 @@ async def wait_until(waiting: WaitProgress, syncs: AccountSyncs) -> WaitResult:
             return WaitResult(rows)
         if all(_nobody_runs(row, clock()) for row in open_rows):
             return WaitResult(rows, nobody_runs=True)
-        if any(worker_gone(row, clock()) for row in open_rows):
+        if any(row.worker_gone(clock()) for row in open_rows):
             await syncs.work.store.write(Writer.close_abandoned_cancels)
             continue
         if stop.is_set():
@@ -101,7 +100,7 @@ async def poll_until(waiting: WaitProgress, browser: Browser, stop: CancelToken)
     while True:
         rows = waiting.rows(browser)
         now = browser.now
-        open_rows = [row for row in rows.values() if not (waiting.ended(row) or worker_gone(row, now))]
+        open_rows = [row for row in rows.values() if not (waiting.ended(row) or row.worker_gone(now))]
         nobody_runs = bool(open_rows) and all(_nobody_runs(row, now) for row in open_rows)
         timed_out = waiting.deadline is not None and now >= waiting.deadline
         if not open_rows or nobody_runs or stop.is_set() or timed_out:
@@ -110,7 +109,7 @@ async def poll_until(waiting: WaitProgress, browser: Browser, stop: CancelToken)
 
 
 def _nobody_runs(row: JobRow, now: int) -> bool:
-    return stalled(row, now) or (waits_for_script(row) and not starting(row, now))
+    return row.stalled(now) or (row.waits_for_script and not row.starting(now))
 
 
 def _left_s(waiting: WaitProgress, now: int) -> float | None:

@@ -10,7 +10,6 @@ import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from jobdash.domain.describe.job_text import waits_for_script
 from jobdash.domain.items import ENDED, Attempt, ScriptProcess
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
@@ -128,7 +127,7 @@ def log_place(attempt: Attempt) -> str:
 
 def start_failure(browser: Browser, row: JobRow) -> str:
     """Return why the last start of the script that a job waits for failed; mostly empty."""
-    newest = browser.events(row.id, limit=1) if waits_for_script(row) else []
+    newest = browser.events(row.id, limit=1) if row.waits_for_script else []
     return newest[0].detail if newest and (newest[0].action, newest[0].result) == ("start", "failed") else ""
 
 

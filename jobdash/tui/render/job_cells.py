@@ -38,9 +38,9 @@ def status_style(row: JobRow, now: int | None = None) -> str:
 
     With ``now`` it also follows from the time: a job whose worker has not renewed its lease.
     """
-    if row.gone or (now is not None and job_text.stalled(row, now)):
+    if row.gone or (now is not None and row.stalled(now)):
         return "warning"
-    if now is not None and job_text.worker_gone(row, now):
+    if now is not None and row.worker_gone(now):
         return "muted"
     if row.outcome is not None:
         return _OUTCOME_STYLE[row.outcome]
@@ -57,9 +57,9 @@ def _glyph(row: JobRow, now: int, symbols: Symbols) -> str:
         return symbols.gone
     if row.removing is not None:
         return symbols.status[Status.CANCELLING]
-    if job_text.stalled(row, now):
+    if row.stalled(now):
         return symbols.warning
-    if job_text.worker_gone(row, now):
+    if row.worker_gone(now):
         return symbols.status[Status.CANCELLED]
     if row.stuck_cancelling(now):
         return symbols.warning
@@ -106,7 +106,7 @@ def bar(row: JobRow, width: int, symbols: Symbols, now: int | None = None) -> li
         halves = min(2 * width, row.percent * 2 * width // 100)
     elif row.total is None or row.done is None or row.total <= 0:
         if row.unfinished:
-            part = None if now is None else job_text.window_part(row, now)
+            part = None if now is None else row.window_part(now)
             gone = 0 if part is None else min(width, max(1, round(width * part)))
             parts = ((symbols.dashes_gone * gone, "muted"), (symbols.dashes * (width - gone), "track"))
             return [(dashes, style) for dashes, style in parts if dashes]

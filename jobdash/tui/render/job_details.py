@@ -184,7 +184,7 @@ def progress_spans(row: JobRow, width: int, now: int, symbols: Symbols, unit: st
 
 
 def _rate(row: JobRow, now: int) -> str:
-    if not row.unfinished or not row.done or job_text.stalled(row, now) or job_text.waits_for_script(row):
+    if not row.unfinished or not row.done or row.stalled(now) or row.waits_for_script:
         return ""
     elapsed, done = now - (row.started_at or row.created_at), row.done - (row.done_before or 0)
     if elapsed <= 0 or done <= 0:

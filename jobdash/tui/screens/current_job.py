@@ -8,7 +8,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from jobdash.domain.backends.registry import rules_of
-from jobdash.domain.describe.job_text import waits_for_script
 from jobdash.domain.describe.result_text import relatives_words
 from jobdash.domain.family import JobFamily
 from jobdash.domain.job import AccountHealth, JobRow
@@ -154,7 +153,7 @@ class _JobBackground:
     def _errors(self, rows: Sequence[JobRow]) -> Mapping[int, _Errors]:
         wrong: dict[Backend, list[JobRow]] = defaultdict(list)
         for row in rows:
-            if row.failed or row.error or waits_for_script(row):
+            if row.failed or row.error or row.waits_for_script:
                 wrong[backend_of(row)].append(row)
         found: dict[int, _Errors] = {}
         for backend, some in wrong.items():
