@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from jobdash.batches.models import Result
-from jobdash.domain.results import ResultOutcome
+from jobdash.domain.items import ItemStatus
 
 
 class _Place(NamedTuple):
@@ -56,7 +56,7 @@ def read_results(fetched: FetchedBatch) -> Iterator[Result]:
 
 
 def _missing(key: str, request: Any) -> Result:
-    return Result(key, str(ResultOutcome.MISSING), request, None, None)
+    return Result(key, str(ItemStatus.MISSING), request, None, None)
 
 
 def _request(requests: Sequence[BinaryIO], place: _Place | None) -> Any:

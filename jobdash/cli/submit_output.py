@@ -108,7 +108,7 @@ def _dry_run_json(report: SubmitReport) -> dict[str, object]:
         "endpoint": wanted.endpoint,
         "requests": wanted.check.requests,
         "bytes": wanted.check.size,
-        "estimated_tokens": wanted.estimate.tokens,
+        "estimated_tokens": wanted.estimated_tokens,
         "estimated_input_cost": None if report.cost is None else report.cost.micros / MICROS,
         "queued_here": report.waiting,
         "parts": [

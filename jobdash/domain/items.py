@@ -18,20 +18,27 @@ GRACE_S = 5.0
 
 
 class ItemStatus(StrEnum):
-    """The outcome of one item."""
+    """The outcome of one item of a script, or of one request of a batch."""
 
     WAITING = "waiting"
     OK = "ok"
     ERROR = "error"
     SKIPPED = "skipped"
     CUT_OFF = "cut_off"
+    """There is an answer, and not a whole one: the length was reached, or a content filter stopped it."""
     MISSING = "missing"
+    """There is neither an answer nor an error."""
+
+    @property
+    def rank(self) -> int:
+        """Its place among the outcomes of one request, the best first: of several answers the best counts."""
+        return BATCH_OUTCOMES.index(self)
 
 
 SCRIPT_OUTCOMES = (ItemStatus.WAITING, ItemStatus.OK, ItemStatus.ERROR, ItemStatus.SKIPPED)
 """What the items of a script come to."""
 BATCH_OUTCOMES = (ItemStatus.OK, ItemStatus.CUT_OFF, ItemStatus.ERROR, ItemStatus.MISSING)
-"""What the requests of a batch come to."""
+"""What the requests of a batch come to, the best first."""
 ITEM_WORDS = {outcome: str(outcome).replace("_", " ") for outcome in ItemStatus}
 """How an outcome is written for people."""
 NO_ITEM = {

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from jobdash.domain.items import CUT_OFF, FAILED, MISSING
+from jobdash.domain.items import CUT_OFF, FAILED, MISSING, ItemStatus
 from jobdash.domain.job import JobRow
-from jobdash.domain.results import ResultOutcome
 
-PART_OF = {ResultOutcome.ERROR: FAILED, ResultOutcome.MISSING: MISSING, ResultOutcome.CUT_OFF: CUT_OFF}
+PART_OF = {ItemStatus.ERROR: FAILED, ItemStatus.MISSING: MISSING, ItemStatus.CUT_OFF: CUT_OFF}
 """How a retry calls the requests of each outcome that is no whole answer."""
 
 
@@ -55,12 +54,12 @@ def remainder_of(row: JobRow) -> Remainder:
     return Remainder(row.total, row.failed, missing, None, to_fetch=1)
 
 
-def best_outcomes(newest_first: Iterable[Mapping[str, ResultOutcome]]) -> dict[str, ResultOutcome]:
+def best_outcomes(newest_first: Iterable[Mapping[str, ItemStatus]]) -> dict[str, ItemStatus]:
     """Return the outcome of each key over several batches: a whole answer counts before all others.
 
     An answer that was cut off counts before an error.
     """
-    found: dict[str, ResultOutcome] = {}
+    found: dict[str, ItemStatus] = {}
     for outcomes in newest_first:
         for key, outcome in outcomes.items():
             if key not in found or outcome.rank < found[key].rank:

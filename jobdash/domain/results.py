@@ -1,28 +1,9 @@
-"""Results of a batch: the outcome of each request, and their counts."""
+"""Results of a batch: how they are written, and their counts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-
-
-class ResultOutcome(StrEnum):
-    """The outcome of one request of a batch."""
-
-    OK = "ok"
-    ERROR = "error"
-    CUT_OFF = "cut_off"
-    """There is an answer, and not a whole one: the length was reached, or a content filter stopped it."""
-    MISSING = "missing"
-    """There is neither an answer nor an error."""
-
-    @property
-    def rank(self) -> int:
-        """Its place among the outcomes of one key, the best first: of several answers the best counts."""
-        return _RANKED.index(self)
-
-
-_RANKED = (ResultOutcome.OK, ResultOutcome.CUT_OFF, ResultOutcome.ERROR, ResultOutcome.MISSING)
 
 
 class ResultFormat(StrEnum):

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from jobdash.domain.decide import decide
+from jobdash.domain.backends.registry import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Plan
 from jobdash.domain.status import Tab

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
+from jobdash.domain.items import ItemStatus
 from jobdash.domain.provider_info import Capabilities
 from jobdash.domain.remote_job import RemoteError, RemoteFile, RemoteJob
-from jobdash.domain.results import ResultOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,11 @@ class ResultLine(NamedTuple):
     """Whether the line could be read; else ``key`` is made up from its place."""
 
     @property
-    def outcome(self) -> ResultOutcome:
+    def outcome(self) -> ItemStatus:
         """The outcome of the request."""
         if self.error is not None:
-            return ResultOutcome.ERROR
-        return ResultOutcome.CUT_OFF if self.cut_off else ResultOutcome.OK
+            return ItemStatus.ERROR
+        return ItemStatus.CUT_OFF if self.cut_off else ItemStatus.OK
 
 
 class Adapter(Protocol):

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple, Self
 
 from jobdash.domain.failures import KEYS_OF_A_GROUP, FailureGroup
 from jobdash.domain.items import BATCH_OUTCOMES, ItemErrorGroup, ItemErrors, ItemRow, ItemStatus
-from jobdash.domain.results import ResultOutcome
 from jobdash.errors import StoreError
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import chunks, placeholders, transaction
@@ -47,7 +46,7 @@ class IndexedResult(NamedTuple):
 
     key: str
     outcome: str
-    """The value of a `ResultOutcome`."""
+    """The value of an `ItemStatus`."""
     answer: Extent | None
     request: Extent | None
     input_tokens: int | None
@@ -103,14 +102,14 @@ class ResultIndex:
         except StoreError:
             return False
 
-    def outcomes(self) -> dict[str, ResultOutcome]:
+    def outcomes(self) -> dict[str, ItemStatus]:
         """Return the outcome of every request by key."""
-        words = {str(outcome): outcome for outcome in ResultOutcome}
+        words = {str(outcome): outcome for outcome in BATCH_OUTCOMES}
         return {key: words[word] for key, word in self._all("SELECT key, outcome FROM result ORDER BY seq")}
 
-    def answers(self) -> Iterator[tuple[str, ResultOutcome, Extent]]:
+    def answers(self) -> Iterator[tuple[str, ItemStatus, Extent]]:
         """Yield the requests that have an answer or an error, in their order: key, outcome, place."""
-        words = {str(outcome): outcome for outcome in ResultOutcome}
+        words = {str(outcome): outcome for outcome in BATCH_OUTCOMES}
         sql = "SELECT key, outcome, start, size FROM result WHERE start IS NOT NULL ORDER BY seq"
         for key, word, start, size in self._all(sql):
             yield key, words[word], Extent(start, size)

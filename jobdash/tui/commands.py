@@ -16,8 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.keys import format_key
 from textual.widget import Widget
 
-from jobdash.domain.backends.registry import rules_of
-from jobdash.domain.decide import decide
+from jobdash.domain.backends.registry import decide, rules_of
 from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext

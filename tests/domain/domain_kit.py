@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from jobdash.domain.decide import decide
+from jobdash.domain.backends.registry import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext, Plan
 from jobdash.domain.status import Status, effective

@@ -8,7 +8,7 @@ import pytest
 from domain_kit import DAY, HOUR, MINUTE, NOW, job, plan, situation
 
 from jobdash.domain.backends.provider_batch import may_ask_again
-from jobdash.domain.decide import decide
+from jobdash.domain.backends.registry import decide
 from jobdash.domain.describe.plan_text import status_counts
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, ActionSummary, Choices, DecisionKind

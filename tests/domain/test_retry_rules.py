@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from domain_kit import NOW, job, plan, situation
 
-from jobdash.domain.decide import decide
+from jobdash.domain.backends.registry import decide
 from jobdash.domain.describe.plan_text import notes
 from jobdash.domain.describe.result_text import relatives_words, sent_again
-from jobdash.domain.items import RETRIED, RETRYABLE
+from jobdash.domain.items import RETRIED, RETRYABLE, ItemStatus
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, DecisionKind
 from jobdash.domain.remainder import Remainder, best_outcomes, remainder_of
-from jobdash.domain.results import ResultOutcome
 from jobdash.domain.status import FORCE_FAILED, Status
 
 ACT, ALREADY, REFUSED = DecisionKind.ACT, DecisionKind.ALREADY, DecisionKind.REFUSED
@@ -127,6 +126,6 @@ def test_what_is_left_by_the_row_alone() -> None:
 
 
 def test_a_whole_answer_counts_before_newer_ones_that_are_none() -> None:
-    ok, cut, error = ResultOutcome.OK, ResultOutcome.CUT_OFF, ResultOutcome.ERROR
+    ok, cut, error = ItemStatus.OK, ItemStatus.CUT_OFF, ItemStatus.ERROR
     newest = {"a": error, "b": cut, "c": error}
     assert best_outcomes([newest, {"a": ok, "b": error, "c": cut}]) == {"a": ok, "b": cut, "c": cut}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from domain_kit import MINUTE, NOW, job, situation
 
-from jobdash.domain.decide import decide
+from jobdash.domain.backends.registry import decide
 from jobdash.domain.describe.job_text import status_words
 from jobdash.domain.describe.plan_text import (
     counted,

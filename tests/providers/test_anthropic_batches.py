@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from jobdash.demo.emulator import BatchFailure, BatchPlan, BatchScript, ErrorAnswer, FaultRule, Timing
-from jobdash.domain.results import ResultOutcome
+from jobdash.domain.items import ItemStatus
 from jobdash.domain.status import Status
 from jobdash.domain.time import DAY
 from jobdash.errors import BadResponse, InvalidRequest, NotFound, QuotaExhausted, Unavailable
@@ -86,31 +86,23 @@ def test_what_is_no_batch_is_not_believed(value: object) -> None:
 @pytest.mark.parametrize(
     ("result", "outcome", "words"),
     [
-        ({"type": "succeeded", "message": {"stop_reason": "end_turn"}}, ResultOutcome.OK, "end_turn"),
-        ({"type": "succeeded", "message": {"stop_reason": "tool_use"}}, ResultOutcome.OK, "tool_use"),
-        (
-            {"type": "succeeded", "message": {"stop_reason": "max_tokens"}},
-            ResultOutcome.CUT_OFF,
-            "max_tokens",
-        ),
-        ({"type": "succeeded", "message": {"stop_reason": "refusal"}}, ResultOutcome.CUT_OFF, "refusal"),
+        ({"type": "succeeded", "message": {"stop_reason": "end_turn"}}, ItemStatus.OK, "end_turn"),
+        ({"type": "succeeded", "message": {"stop_reason": "tool_use"}}, ItemStatus.OK, "tool_use"),
+        ({"type": "succeeded", "message": {"stop_reason": "max_tokens"}}, ItemStatus.CUT_OFF, "max_tokens"),
+        ({"type": "succeeded", "message": {"stop_reason": "refusal"}}, ItemStatus.CUT_OFF, "refusal"),
         (
             {"type": "errored", "error": {"type": "error", "error": {"type": "api_error", "message": "no"}}},
-            ResultOutcome.ERROR,
+            ItemStatus.ERROR,
             "api_error",
         ),
-        (
-            {"type": "errored", "error": {"type": "api_error", "message": "no"}},
-            ResultOutcome.ERROR,
-            "api_error",
-        ),
-        ({"type": "errored"}, ResultOutcome.ERROR, None),
-        ({"type": "canceled"}, ResultOutcome.ERROR, "canceled"),
-        ({"type": "expired"}, ResultOutcome.ERROR, "expired"),
-        ({}, ResultOutcome.ERROR, "unreadable_line"),
+        ({"type": "errored", "error": {"type": "api_error", "message": "no"}}, ItemStatus.ERROR, "api_error"),
+        ({"type": "errored"}, ItemStatus.ERROR, None),
+        ({"type": "canceled"}, ItemStatus.ERROR, "canceled"),
+        ({"type": "expired"}, ItemStatus.ERROR, "expired"),
+        ({}, ItemStatus.ERROR, "unreadable_line"),
     ],
 )
-def test_a_line_of_results(result: object, outcome: ResultOutcome, words: str | None) -> None:
+def test_a_line_of_results(result: object, outcome: ItemStatus, words: str | None) -> None:
     line = read_line({"custom_id": "a", "result": result})
     assert line is not None
     assert line.outcome is outcome

@@ -18,8 +18,8 @@ from jobdash.demo.emulator import (
     Switches,
     Timing,
 )
+from jobdash.domain.items import ItemStatus
 from jobdash.domain.remote_job import RemoteError
-from jobdash.domain.results import ResultOutcome
 from jobdash.domain.status import UNFINISHED, Status
 from jobdash.errors import AuthRejected, BadResponse
 from jobdash.providers.mistral.batches import MistralBatches, read_job
@@ -96,23 +96,19 @@ def test_what_is_no_batch_is_not_believed(value: object) -> None:
 @pytest.mark.parametrize(
     ("line", "key", "outcome"),
     [
-        (
-            {"custom_id": "a", "response": {"status_code": 200, "body": {}}, "error": None},
-            "a",
-            ResultOutcome.OK,
-        ),
+        ({"custom_id": "a", "response": {"status_code": 200, "body": {}}, "error": None}, "a", ItemStatus.OK),
         (
             {"custom_id": "a", "response": {"body": {"choices": [{"finish_reason": "model_length"}]}}},
             "a",
-            ResultOutcome.CUT_OFF,
+            ItemStatus.CUT_OFF,
         ),
-        ({"custom_id": "a", **ERROR, "error": None}, "a", ResultOutcome.ERROR),
-        ({"custom_id": "a", "response": None, "error": "broken"}, "a", ResultOutcome.ERROR),
-        ({"id": "l1", "custom_id": None, **ERROR}, "(no custom_id, l1)", ResultOutcome.ERROR),
-        ({"error": {"message": "no"}}, "(no custom_id, no id)", ResultOutcome.ERROR),
+        ({"custom_id": "a", **ERROR, "error": None}, "a", ItemStatus.ERROR),
+        ({"custom_id": "a", "response": None, "error": "broken"}, "a", ItemStatus.ERROR),
+        ({"id": "l1", "custom_id": None, **ERROR}, "(no custom_id, l1)", ItemStatus.ERROR),
+        ({"error": {"message": "no"}}, "(no custom_id, no id)", ItemStatus.ERROR),
     ],
 )
-def test_a_line_of_results(line: dict[str, object], key: str, outcome: ResultOutcome) -> None:
+def test_a_line_of_results(line: dict[str, object], key: str, outcome: ItemStatus) -> None:
     found = read_line(line)
     assert found is not None
     assert (found.key, found.outcome) == (key, outcome)
@@ -148,7 +144,7 @@ async def test_what_a_cancelled_batch_left_can_be_read(
     job = await adapter.get(remote_id)
     assert (job.status, job.succeeded, job.failed) == (Status.CANCELLED, 4, 1)
     found = [line async for line in adapter.results(job)]
-    assert [line.outcome for line in found].count(ResultOutcome.OK) == 4
+    assert [line.outcome for line in found].count(ItemStatus.OK) == 4
     assert next(line.key for line in found if not line.readable).startswith("(no custom_id, batch_req_")
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobdash.domain.results import ResultOutcome
+from jobdash.domain.items import ItemStatus
 from jobdash.errors import BadResponse
 from jobdash.providers.gemini.inline import OperationReader
 from jobdash.providers.gemini.results import read_line as read_gemini
 from jobdash.providers.openai.results import read_line as read_openai
 
-OK, CUT_OFF, ERROR = ResultOutcome.OK, ResultOutcome.CUT_OFF, ResultOutcome.ERROR
+OK, CUT_OFF, ERROR = ItemStatus.OK, ItemStatus.CUT_OFF, ItemStatus.ERROR
 
 
 def chat(*reasons: str) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def chat(*reasons: str) -> dict[str, Any]:
     ],
 )
 def test_an_answer_of_openai_that_was_cut_off_is_no_whole_one(
-    body: object, outcome: ResultOutcome, reason: str | None
+    body: object, outcome: ItemStatus, reason: str | None
 ) -> None:
     line = read_openai({"custom_id": "a", "response": {"status_code": 200, "body": body}})
     assert line is not None
@@ -99,7 +99,7 @@ def test_geminis_cached_tokens_are_part_of_its_prompt() -> None:
     ],
 )
 def test_an_answer_of_gemini_that_was_cut_off_is_no_whole_one(
-    response: object, outcome: ResultOutcome, reason: str | None
+    response: object, outcome: ItemStatus, reason: str | None
 ) -> None:
     line = read_gemini({"key": "a", "response": response})
     assert line is not None

@@ -1,4 +1,4 @@
-"""The backends, by the jobs that they run."""
+"""The backends, by the jobs that they run; what they decide about an action."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from jobdash.domain.backends.function import FUNCTION
 from jobdash.domain.backends.provider_batch import PROVIDER_BATCH
 from jobdash.domain.backends.script import SCRIPT
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Plan
+from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Plan
 from jobdash.domain.provider_info import LOCAL
+from jobdash.domain.time import short_span
 
 RULES: tuple[BackendRules, ...] = (PROVIDER_BATCH, SCRIPT, FUNCTION)
 
@@ -21,6 +22,15 @@ def rules_of(job: JobRow) -> BackendRules:
     if job.provider != LOCAL:
         return PROVIDER_BATCH
     return SCRIPT if job.function is None else FUNCTION
+
+
+def decide(action: Action, job: JobRow, situation: DecisionContext, choices: Choices) -> Decision:
+    """Return whether ``action`` is for this job, and if not, why."""
+    if job.removed_at is not None:
+        ago = short_span(situation.now - job.removed_at)
+        return Decision(job, DecisionKind.ALREADY, f"removed {ago} ago; jobdash undo {job.public_id}")
+    verdict, reason = rules_of(job).accepts(action, job, situation, choices)
+    return Decision(job, verdict, reason)
 
 
 def grouped(jobs: Iterable[JobRow]) -> list[tuple[BackendRules, list[JobRow]]]:

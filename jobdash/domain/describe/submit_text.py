@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from jobdash.domain.cost import Cost
 from jobdash.domain.describe.job_text import status_words
-from jobdash.domain.estimate import SubmitEstimate, estimate_text
 from jobdash.domain.job import JobRow
 from jobdash.domain.money import cost_text
-from jobdash.domain.text import clean, quantity
+from jobdash.domain.text import clean, quantity, short_count
 from jobdash.domain.time import short_span
 
+CHARACTERS_PER_TOKEN = 4
 _NAME = 40
+
+
+def estimated_tokens(characters: int) -> int:
+    """Return the input tokens that a batch is expected to take, by the length of its file."""
+    return -(-characters // CHARACTERS_PER_TOKEN)
+
+
+def tokens_text(tokens: int) -> str:
+    """Return expected tokens, and what they are made of: ``≈ 1.2M tokens (characters ÷ 4)``."""
+    noun = "token" if tokens == 1 else "tokens"
+    return f"≈ {short_count(tokens)} {noun} (characters ÷ {CHARACTERS_PER_TOKEN})"
 
 
 def file_words(
     requests: int,
     size: int,
-    estimate: SubmitEstimate,
+    tokens: int,
     *,
     embeddings: bool = False,
     parts: int = 0,
@@ -29,7 +40,7 @@ def file_words(
     held = quantity(requests, "embeddings request" if embeddings else "request")
     cut = f", in {parts:,} parts" if parts else ""
     price = "" if cost is None else f", ≈ {cost_text(cost.micros, cost.upper_bound)} without the answers"
-    return f"{held}, {size:,} bytes, {estimate_text(estimate)}{price}{cut}"
+    return f"{held}, {size:,} bytes, {tokens_text(tokens)}{price}{cut}"
 
 
 def same_file(row: JobRow, now: int) -> str:

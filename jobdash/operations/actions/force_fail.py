@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobdash.domain.decide import decide
+from jobdash.domain.backends.registry import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
 from jobdash.domain.status import TERMINAL

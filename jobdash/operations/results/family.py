@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jobdash.domain.items import ItemStatus
 from jobdash.domain.job import INPUT, JobDetails, JobRow
 from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.remainder import Remainder, best_outcomes, remainder_of
-from jobdash.domain.results import ResultOutcome
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.providers import provider_at
@@ -128,13 +128,11 @@ class Family:
     def _counted(self, files: list[ResultFiles]) -> Remainder:
         found = Counter(read_outcomes(files).values())
         total = self.first.row.total
-        answered = sum(number for outcome, number in found.items() if outcome is not ResultOutcome.MISSING)
-        missing = max(0, total - answered) if total else found[ResultOutcome.MISSING]
+        answered = sum(number for outcome, number in found.items() if outcome is not ItemStatus.MISSING)
+        missing = max(0, total - answered) if total else found[ItemStatus.MISSING]
         if not (total or files):
             return remainder_of(self.first.row)  # deleted, and how many they were was never known
-        return Remainder(
-            total, found[ResultOutcome.ERROR], missing, found[ResultOutcome.CUT_OFF], counted=True
-        )
+        return Remainder(total, found[ItemStatus.ERROR], missing, found[ItemStatus.CUT_OFF], counted=True)
 
 
 def family_of(browser: Browser, row: JobRow) -> Family:
@@ -182,7 +180,7 @@ def _unanswered(row: JobRow) -> JobRow:
     return replace(row, succeeded=0, failed=0)
 
 
-def read_outcomes(files: list[ResultFiles]) -> dict[str, ResultOutcome]:
+def read_outcomes(files: list[ResultFiles]) -> dict[str, ItemStatus]:
     """Return the outcome of each key over fetched results, oldest first. Raises NotIndexed."""
     with ExitStack() as stack:
         indexes = [stack.enter_context(open_index(each)) for each in files]

@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobdash.domain.items import BATCH_OUTCOMES, ItemStatus
 from jobdash.domain.job import JobDetails
 from jobdash.domain.provider_info import ProviderInfo
-from jobdash.domain.results import ResultOutcome
 from jobdash.domain.text import encodable
 from jobdash.errors import BadResponse, JobdashError, StoreError
 from jobdash.operations.accounts.rate_limiter import CancelToken
@@ -29,8 +29,8 @@ OnBytes = Callable[[int, int], None]
 _REPORTED_EVERY = 1024 * 1024
 _PREVIEW_MOST = 200
 _MESSAGE_MOST = 2_000
-_OUTCOMES = frozenset(map(str, ResultOutcome))
-_ERROR, _MISSING = str(ResultOutcome.ERROR), str(ResultOutcome.MISSING)
+_OUTCOMES = frozenset(map(str, BATCH_OUTCOMES))
+_ERROR, _MISSING = str(ItemStatus.ERROR), str(ItemStatus.MISSING)
 _NESTED_MOST = 12
 _TEXT_FIELDS = ("content", "text", "output_text")
 """Where the APIs have the text of an answer."""

@@ -18,8 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from jobdash.domain.items import ItemStatus
 from jobdash.domain.remote_job import RemoteError
-from jobdash.domain.results import ResultCounts, ResultOutcome
+from jobdash.domain.results import ResultCounts
 from jobdash.domain.text import clean
 from jobdash.errors import BadResponse
 from jobdash.operations.private_files import BUFFER, new_private_file
@@ -49,7 +50,7 @@ class _Place(NamedTuple):
 
     offset: int
     size: int
-    outcome: ResultOutcome
+    outcome: ItemStatus
 
 
 @dataclass
@@ -109,9 +110,9 @@ class _Index:
         """Return the counts of the results of an order."""
         found = Counter(place.outcome for place in order)
         return ResultCounts(
-            ok=found[ResultOutcome.OK],
-            error=found[ResultOutcome.ERROR],
-            cut_off=found[ResultOutcome.CUT_OFF],
+            ok=found[ItemStatus.OK],
+            error=found[ItemStatus.ERROR],
+            cut_off=found[ItemStatus.CUT_OFF],
             missing=missing,
             unknown_keys=self.unknown_count,
             duplicate_keys=self.duplicate_count,

@@ -12,9 +12,10 @@ from typing import Any, BinaryIO
 
 from jobdash.domain.describe.result_text import batches, outcome_counts
 from jobdash.domain.family import family_name
+from jobdash.domain.items import ItemStatus
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
-from jobdash.domain.results import ResultCounts, ResultOutcome
+from jobdash.domain.results import ResultCounts
 from jobdash.domain.text import encodable
 from jobdash.domain.time import rfc3339
 from jobdash.errors import JobdashError
@@ -66,7 +67,7 @@ class _Found:
     """The answer chosen for a key, and the batch it is from."""
 
     member: int
-    outcome: ResultOutcome
+    outcome: ItemStatus
     extent: Extent
 
 
@@ -130,7 +131,7 @@ class _Merge:
 
     def _write(self, files: Sequence[ResultFiles], indexes: Sequence[ResultIndex]) -> ResultCounts:
         best = _best(indexes)
-        outcomes: Counter[ResultOutcome] = Counter()
+        outcomes: Counter[ItemStatus] = Counter()
         with ExitStack() as stack:
             sources = [stack.enter_context(each.folder.file(RESULTS).open("rb")) for each in files]
             handle = new_private_file(self._folder.part(RESULTS))
@@ -146,9 +147,9 @@ class _Merge:
         answered = sum(outcomes.values())
         each_counts = [one.counts for one in self._collected if one.counts is not None]
         return ResultCounts(
-            ok=outcomes[ResultOutcome.OK],
-            error=outcomes[ResultOutcome.ERROR],
-            cut_off=outcomes[ResultOutcome.CUT_OFF],
+            ok=outcomes[ItemStatus.OK],
+            error=outcomes[ItemStatus.ERROR],
+            cut_off=outcomes[ItemStatus.CUT_OFF],
             missing=None if total is None else max(0, total - answered),
             input_tokens=_sum([each.input_tokens for each in each_counts]),
             output_tokens=_sum([each.output_tokens for each in each_counts]),

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobdash.domain.decide import decide
+from jobdash.domain.backends.registry import decide
 from jobdash.domain.describe.job_text import WAITS, WAITS_FOR_WORKER, done_words, runner
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, Plan

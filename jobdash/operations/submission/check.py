@@ -80,7 +80,7 @@ def check(
 
 def expected_cost(request: SubmitRequest, prices: Mapping[str, ListPrice], now: int) -> Cost | None:
     """Return what the input of a batch is expected to cost; ``prices`` are a person's own, by model."""
-    tokens, requests = request.estimate.tokens, request.check.requests
+    tokens, requests = request.estimated_tokens, request.check.requests
     return input_cost(request.account.provider, request.model, tokens, requests, now, prices)
 
 

@@ -8,8 +8,12 @@ from pathlib import Path
 
 from jobdash.domain.account import Account
 from jobdash.domain.cost import Cost
-from jobdash.domain.describe.submit_text import file_words
-from jobdash.domain.estimate import CHARACTERS_PER_TOKEN, SubmitEstimate, estimate, estimate_text
+from jobdash.domain.describe.submit_text import (
+    CHARACTERS_PER_TOKEN,
+    estimated_tokens,
+    file_words,
+    tokens_text,
+)
 from jobdash.domain.text import encodable
 from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
 from jobdash.providers.input_parts import FilePart, InputLimits
@@ -45,9 +49,9 @@ class SubmitRequest:
         return bool(self.check.parts) or self.account.enqueued_limit is not None
 
     @property
-    def estimate(self) -> SubmitEstimate:
-        """What it is expected to take."""
-        return estimate(self.check.characters)
+    def estimated_tokens(self) -> int:
+        """The input tokens that it is expected to take."""
+        return estimated_tokens(self.check.characters)
 
     def contents(self, cost: Cost | None = None) -> str:
         """Return what its file holds, in words; ``cost`` is what the input is expected to cost."""
@@ -55,7 +59,7 @@ class SubmitRequest:
         return file_words(
             check.requests,
             check.size,
-            self.estimate,
+            self.estimated_tokens,
             embeddings=check.embeddings,
             parts=len(check.parts),
             cost=cost,
@@ -104,10 +108,10 @@ def order(
 
 def _over_enqueued(check: FileCheck, limit: int | None) -> Iterator[str]:
     """Yield that a file takes more tokens than may be enqueued at once."""
-    found = estimate(check.characters)
-    if limit is not None and not check.parts and found.tokens > limit:
+    tokens = estimated_tokens(check.characters)
+    if limit is not None and not check.parts and tokens > limit:
         yield (
-            f"{estimate_text(found)}, and {limit:,} may be enqueued: the provider may refuse it; "
+            f"{tokens_text(tokens)}, and {limit:,} may be enqueued: the provider may refuse it; "
             "--split cuts it into parts that fit"
         )
 
@@ -127,7 +131,7 @@ def without_room(wanted: SubmitRequest, enqueued: int) -> int:
     """Return how many of its parts would wait, where so many tokens are enqueued for its model already."""
     limit, waiting = wanted.account.enqueued_limit, 0
     for part in requests_of(wanted):
-        tokens = part.estimate.tokens
+        tokens = part.estimated_tokens
         if limit is not None and enqueued and enqueued + tokens > limit:
             waiting += 1
         else:

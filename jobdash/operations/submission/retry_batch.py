@@ -10,13 +10,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobdash.domain.decide import decide
+from jobdash.domain.backends.registry import decide
 from jobdash.domain.describe.result_text import sent_again
-from jobdash.domain.items import CUT_OFF, FAILED, MISSING
+from jobdash.domain.items import CUT_OFF, FAILED, MISSING, ItemStatus
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, DecisionKind, Plan
 from jobdash.domain.remainder import PART_OF, Remainder
-from jobdash.domain.results import ResultOutcome
 from jobdash.domain.text import clean
 from jobdash.errors import BadResponse, InvalidRequest, JobdashError, NotFound
 from jobdash.operations.accounts.downloads import DownloadInput
@@ -189,12 +188,12 @@ class _Retry:
         """
         outcomes, only = read_outcomes(files), set(self._plan.choices.only)
         parts: Counter[str] = Counter()
-        kept: Counter[ResultOutcome] = Counter()
+        kept: Counter[ItemStatus] = Counter()
         seen, key_field = 0, self._info.request_fields[0]
         with target.open("wb") as out:
             for key, line in read_requests(requests, key_field):
                 seen += 1
-                outcome = outcomes.pop(key, ResultOutcome.MISSING)
+                outcome = outcomes.pop(key, ItemStatus.MISSING)
                 part = PART_OF.get(outcome)
                 if part in only:
                     parts[part] += 1
@@ -203,8 +202,8 @@ class _Retry:
                     kept[outcome] += 1
         if self._plan.choices.input is not None:
             self._check_input(requests, seen, total, list(outcomes))
-        answered = kept[ResultOutcome.OK] + kept[ResultOutcome.CUT_OFF]
-        return SelectedRequests(parts, (answered, kept[ResultOutcome.ERROR]))
+        answered = kept[ItemStatus.OK] + kept[ItemStatus.CUT_OFF]
+        return SelectedRequests(parts, (answered, kept[ItemStatus.ERROR]))
 
     @staticmethod
     def _check_input(file: Path, seen: int, total: int | None, unknown: list[str]) -> None:

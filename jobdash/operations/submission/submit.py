@@ -94,7 +94,7 @@ def new_job(wanted: SubmitRequest, origin: str, key: str) -> NewJob:
         total=wanted.check.requests,
         digest=wanted.check.digest,
         tags=wanted.tags,
-        estimated_tokens=wanted.estimate.tokens,
+        estimated_tokens=wanted.estimated_tokens,
         profile=profile_name(wanted.account),
         parent_id=wanted.parent_id,
         kept_succeeded=None if wanted.kept is None else wanted.kept[0],

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import postgres_kit
 import pytest
 
-from jobdash.domain.decide import decide
+from jobdash.domain.backends.registry import decide
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext
 from jobdash.store.bootstrap import open_for_worker
