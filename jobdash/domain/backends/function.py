@@ -24,7 +24,7 @@ class Function(Script):
         """Decide whether an action is for a job that was not removed."""
         if action is Action.RETRY and job.status is Status.PENDING:
             return DecisionKind.ALREADY, f"already pending: it {WAITS_FOR_WORKER}"
-        return Script.accepts(self, action, job, situation, choices)
+        return super().accepts(action, job, situation, choices)
 
     def undo_refusal(self, job: JobRow) -> str | None:
         """Return why a force-fail stays; None of any other job."""
@@ -55,12 +55,12 @@ class Function(Script):
     def notes(self, plan: Plan) -> list[Note]:
         """Return what a plan will do to its jobs and their workers, and what stays."""
         build = _BUILDERS.get(plan.action)
-        return Script.notes(self, plan) if build is None else list(build(plan))
+        return super().notes(plan) if build is None else list(build(plan))
 
     def meaning(self, plan: Plan) -> str:
         """Return what the action of a plan means, in one sentence."""
         if plan.action is Action.REMOVE:
-            return Script.meaning(self, plan)
+            return super().meaning(plan)
         return _MEANING[plan.action]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from jobdash.domain.backends.base import ASKED_LONG_AGO, REMOVE_MEANING, Remark, Verdict, accept_unfinished
-from jobdash.domain.backends.provider_batch_plan import plan_notes, waits_here
+from jobdash.domain.backends.provider_batch_plan import BUILDERS, waits_here
 from jobdash.domain.describe.job_text import adopt_words
 from jobdash.domain.describe.result_text import ended_early, outcome_counts, results_gone
 from jobdash.domain.items import RETRYABLE
@@ -61,7 +61,29 @@ class ProviderBatch:
 
     def summary(self, job: JobRow, now: int) -> Remark | None:
         """Return the one sentence worth showing of a job in the dashboard, with its keys; mostly None."""
-        return _summary(job, now)
+        asked = job.cancel_requested_at
+        if waits_here(job):
+            return Remark("queued here: sent when there is room at its provider", "text")
+        if job.gone:
+            return Remark("gone: its provider does not know it any more; force-fail or remove it", "warning")
+        if job.force_failed:
+            billed = "" if job.remote_status in TERMINAL else ", it may still be billed"
+            word = clean(job.raw_status or job.remote_status, 30)
+            return Remark(f"failed here; the provider says {word}{billed}", "warning")
+        if job.unconfirmed:
+            return Remark(f"its submit is not confirmed, it may exist; {adopt_words(job)}", "warning")
+        if job.removing is not None:
+            return Remark("removed as soon as the provider confirms the cancel", "warning")
+        if job.cancel_doubt:
+            return Remark("the cancel got no answer: it may or may not be cancelled; c asks again", "warning")
+        if job.stuck_cancelling(now) and asked is not None:
+            since = short_span(now - asked)
+            return Remark(f"cancelling for {since}: c asks again, f fails it here", "warning")
+        if job.status is Status.CANCELLING and asked is not None:
+            return Remark(f"cancel asked {short_span(now - asked)} ago, not confirmed yet", "warning")
+        if job.status is Status.COMPLETED and asked is not None:
+            return Remark(LATE_CANCEL, "muted")
+        return _results_summary(job, now)
 
     def remarks(self, job: JobRow, now: int) -> list[str]:
         """Return what a command prints after the status of a job."""
@@ -86,7 +108,7 @@ class ProviderBatch:
 
     def notes(self, plan: Plan) -> list[Note]:
         """Return what a plan will do to its jobs, what stays, and what is billed."""
-        return plan_notes(plan)
+        return BUILDERS[plan.action](plan)
 
     def meaning(self, plan: Plan) -> str:
         """Return what the action of a plan means, in one sentence."""
@@ -215,31 +237,6 @@ _DECIDERS = {
     Action.RETRY: _retry,
     Action.REMOVE: _remove,
 }
-
-
-def _summary(job: JobRow, now: int) -> Remark | None:
-    asked = job.cancel_requested_at
-    if waits_here(job):
-        return Remark("queued here: sent when there is room at its provider", "text")
-    if job.gone:
-        return Remark("gone: its provider does not know it any more; force-fail or remove it", "warning")
-    if job.force_failed:
-        billed = "" if job.remote_status in TERMINAL else ", it may still be billed"
-        word = clean(job.raw_status or job.remote_status, 30)
-        return Remark(f"failed here; the provider says {word}{billed}", "warning")
-    if job.unconfirmed:
-        return Remark(f"its submit is not confirmed, it may exist; {adopt_words(job)}", "warning")
-    if job.removing is not None:
-        return Remark("removed as soon as the provider confirms the cancel", "warning")
-    if job.cancel_doubt:
-        return Remark("the cancel got no answer: it may or may not be cancelled; c asks again", "warning")
-    if job.stuck_cancelling(now) and asked is not None:
-        return Remark(f"cancelling for {short_span(now - asked)}: c asks again, f fails it here", "warning")
-    if job.status is Status.CANCELLING and asked is not None:
-        return Remark(f"cancel asked {short_span(now - asked)} ago, not confirmed yet", "warning")
-    if job.status is Status.COMPLETED and asked is not None:
-        return Remark(LATE_CANCEL, "muted")
-    return _results_summary(job, now)
 
 
 def _results_summary(job: JobRow, now: int) -> Remark | None:

@@ -14,11 +14,6 @@ from jobdash.domain.status import Status
 from jobdash.domain.text import clean, quantity
 
 
-def plan_notes(plan: Plan) -> list[Note]:
-    """Return what a plan will do to its batches, what stays, and what is billed."""
-    return _BUILDERS[plan.action](plan)
-
-
 def waits_here(job: JobRow) -> bool:
     """Whether a job was never sent, so that it ends without a request."""
     return job.queued_here and not job.terminal
@@ -223,9 +218,10 @@ def _asked_to_stop(unfinished: Sequence[Decision]) -> str:
     return ", ".join([*asked, *([f"{quantity(again, 'job')} asked before"] if again else [])])
 
 
-_BUILDERS = {
+BUILDERS = {
     Action.CANCEL: _cancel_notes,
     Action.FORCE_FAIL: _force_fail_notes,
     Action.RETRY: _retry_notes,
     Action.REMOVE: _remove_notes,
 }
+"""By action, what makes the notes of its plan: what it does to batches, what stays, and what is billed."""

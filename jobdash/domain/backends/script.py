@@ -56,7 +56,21 @@ class Script:
 
     def summary(self, job: JobRow, now: int) -> Remark | None:
         """Return the one sentence worth showing of a job in the dashboard, with its keys; mostly None."""
-        return _summary(job, now)
+        if job.force_failed:
+            return Remark("failed here; what its script may still write is refused; r retries it", "warning")
+        if job.starting(now):
+            return Remark(STARTING, "text")
+        if job.waits_for_script:
+            return Remark("waits for its script: run it again, or r starts it here", "text")
+        if job.worker_gone(now):
+            return Remark("its worker is gone: closed as cancelled", "muted")
+        if job.lease_until is not None and job.stalled(now):
+            silent = f"its script has not been heard of for {short_span(now - job.lease_until)}"
+            return Remark(f"{silent}; f fails it, r lets it start again, c cancels it", "warning")
+        if job.status is Status.CANCELLING:
+            return Remark("Cancelling… items under way finish, no new ones start", "warning")
+        ended = self.ended_sentence(job)
+        return Remark(ended, "warning") if ended else None
 
     def remarks(self, job: JobRow, now: int) -> list[str]:
         """Return what a command prints after the status of a job."""
@@ -148,24 +162,6 @@ _DECIDERS = {
     Action.RETRY: _retry,
     Action.REMOVE: _remove,
 }
-
-
-def _summary(job: JobRow, now: int) -> Remark | None:
-    if job.force_failed:
-        return Remark("failed here; what its script may still write is refused; r retries it", "warning")
-    if job.starting(now):
-        return Remark(STARTING, "text")
-    if job.waits_for_script:
-        return Remark("waits for its script: run it again, or r starts it here", "text")
-    if job.worker_gone(now):
-        return Remark("its worker is gone: closed as cancelled", "muted")
-    if job.lease_until is not None and job.stalled(now):
-        silent = f"its script has not been heard of for {short_span(now - job.lease_until)}"
-        return Remark(f"{silent}; f fails it, r lets it start again, c cancels it", "warning")
-    if job.status is Status.CANCELLING:
-        return Remark("Cancelling… items under way finish, no new ones start", "warning")
-    ended = SCRIPT.ended_sentence(job)
-    return Remark(ended, "warning") if ended else None
 
 
 def left_words(plan: Plan) -> str:
