@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import wraps
 from itertools import pairwise
@@ -12,7 +13,7 @@ import click
 
 from jobdash.cli.context import CliContext
 from jobdash.domain.text import clean, encodable
-from jobdash.domain.time import parse_span
+from jobdash.domain.time import parse_age, parse_span
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -156,13 +157,28 @@ class DurationParam(click.ParamType[int]):
     """A span of time: ``90`` or ``90s``, ``5m``, ``2h``; milliseconds."""
 
     name = "span"
+    parse = staticmethod(parse_span)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Read it."""
         try:
-            return value if isinstance(value, int) else parse_span(value)
+            return value if isinstance(value, int) else self.parse(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class AgeParam(DurationParam):
+    """An age from which on something is deleted, with its unit; milliseconds."""
+
+    parse = staticmethod(parse_age)
+
+
+class CountParam(click.IntRange):
+    """How many lines are printed at most; whatever is more than can be counted is all of them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it."""
+        return min(super().convert(value, param, ctx), sys.maxsize)
 
 
 class JobParam(click.ParamType[str]):

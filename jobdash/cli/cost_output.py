@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 from jobdash.cli.clock import store_time
 from jobdash.cli.context import CliContext
+from jobdash.cli.job_line import NAME_WIDTH
 from jobdash.cli.list_output import read_scope
 from jobdash.cli.output import document, print_error
 from jobdash.cli.tables import TableCell, TableColumn, table
 from jobdash.domain.cost import CostLine, CostTotal, Grouping, group_key, sum_by, total_of
 from jobdash.domain.money import MICROS
-from jobdash.domain.text import quantity
+from jobdash.domain.text import clean, quantity
 from jobdash.domain.time import rfc3339
 from jobdash.operations.job_lookup import Browser, Scope
 
@@ -120,7 +121,7 @@ def _print_table(
         *(TableColumn(head, right=True) for head in ("JOBS", "INPUT", "OUTPUT", "UNKNOWN", "COST")),
     ]
     rows = [
-        _cells(group or "—", total, [names[group]] if group in names else [])
+        _cells(group or "—", total, [clean(names[group], NAME_WIDTH)] if group in names else [])
         for group, total in groups.items()
     ]
     table(columns, [*rows, _cells("total", whole, [""] if names else [])])

@@ -25,6 +25,7 @@ from jobdash.operations.actions.undo import (
     undo,
     undo_refusal,
     undo_words,
+    undoable_words,
 )
 from jobdash.operations.person import current_actor
 
@@ -49,7 +50,7 @@ def undo_last(context: CliContext, word: str | None, *, dry_run: bool, yes: bool
     context.writable()
     if not yes:
         _show(action, print_error)
-        ask(f"Take back {action.what}")
+        ask(f"Take back {undoable_words(action)}")
     lines = _take_back(context, action)
     _print(context, lines)
     return 0 if any(line.result is ActionResult.DONE for line in lines) else FAILED

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobdash.domain.time import parse_span
+from jobdash.domain.time import parse_age
 
 RETENTION_SETTINGS = ("records", "files", "remote")
 """What ``[retention]`` can hold; see `Retention`."""
@@ -29,7 +29,7 @@ def read_retention(values: Mapping[str, Any]) -> Retention:
     spans: dict[str, int | None] = {}
     for name in RETENTION_SETTINGS:
         try:
-            spans[name] = parse_span(str(values[name])) if name in values else None
+            spans[name] = parse_age(str(values[name])) if name in values else None
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
     return Retention(spans["records"], spans["files"], spans["remote"])

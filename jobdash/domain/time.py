@@ -17,6 +17,7 @@ DAY = 24 * HOUR
 LONGEST = 36_500 * DAY
 """A hundred years; whatever is longer is a slip of the finger."""
 _UNITS = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY, "w": 7 * DAY}
+_BARE = re.compile(r"\d+(\.\d+)?")
 _SPAN = r"(\d+(?:\.\d+)?)([smhdw])"
 
 EARLIEST_MS = -62_135_510_400_000
@@ -65,7 +66,7 @@ def parse_span(text: str) -> int:
     Raises ValueError for anything else, and for what is longer than `LONGEST`.
     """
     text = text.strip().lower()
-    if re.fullmatch(r"\d+(\.\d+)?", text):
+    if _BARE.fullmatch(text):
         text = f"{text}s"
     if re.fullmatch(f"(?:{_SPAN})+", text):
         span = sum(float(number) * _UNITS[unit] for number, unit in re.findall(_SPAN, text))
@@ -73,6 +74,16 @@ def parse_span(text: str) -> int:
             raise ValueError(f"{text!r} is too long: at most {LONGEST // DAY}d")
         return int(span)
     raise ValueError(f"{text!r} is not a span of time (like 30s, 5m, 2h, 3d)")
+
+
+def parse_age(text: str) -> int:
+    """Return milliseconds as `parse_span` does, for an age from which on something is deleted.
+
+    Raises ValueError for a bare number, too: who means days by it would delete what is seconds old.
+    """
+    if _BARE.fullmatch(number := text.strip()):
+        raise ValueError(f"{number!r} has no unit: {number}d is days, {number}h hours")
+    return parse_span(text)
 
 
 def short_span(ms: int) -> str:

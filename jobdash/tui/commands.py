@@ -6,7 +6,7 @@ the ``[keys]`` setting. A new key is an entry here and an ``action_…`` method 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from functools import partial
 from typing import NamedTuple
@@ -322,10 +322,16 @@ class Footer:
             for command in _FOOTER
         }
 
-    def hints(self, current: JobRow | None, several: bool) -> tuple[KeyHint, ...]:
-        """Return every key; for several jobs all are enabled: the plan finds those that accept it."""
-        offered = several and not self._context.read_only
-        off = frozenset[str]() if offered else unavailable(current, self._context)
+    def hints(self, rows: Sequence[JobRow], marked: bool) -> tuple[KeyHint, ...]:
+        """Return every key, dimmed where no job of a line accepts it.
+
+        With ``marked`` jobs, which may be any, all are enabled: the plan finds those that accept it.
+        """
+        off = unavailable(None, self._context)
+        if marked and not self._context.read_only:
+            off = frozenset()
+        for row in rows:
+            off &= unavailable(row, self._context)
         return tuple(
             hint._replace(enabled=False) if name in off else hint for name, hint in self._hints.items()
         )

@@ -233,6 +233,15 @@ def test_a_crash_is_a_sentence_and_with_debug_a_log_without_keys(cli: Cli) -> No
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
+def test_more_than_can_be_counted_is_all(cli: Cli) -> None:
+    job = cli.add_finished(total=3)
+    cli("sync", "--account", "openai")
+    most = "9" * 30
+    assert len(cli.json("list", "--limit", most)["jobs"]) == 1
+    assert cli("log", "--limit", most).code == 0
+    assert cli("show", job, "--items", "--limit", most).code == 0
+
+
 def test_a_reader_who_leaves_ends_it_quietly(cli: Cli) -> None:
     cli("demo", "--jobs", "3000", "--db", str(cli.folder / "many.db"))
     process = cli.start("list", "--limit", "0", "--csv", "--db", str(cli.folder / "many.db"))

@@ -104,7 +104,7 @@ def test_the_force_fail_of_a_script_is_retried_and_not_undone(cli: Cli, run_scri
     ran = cli("undo", jid(run), "--yes")
     assert ran.code == 1
     assert ran.err == f"resize is a script's job, whose force-fail stays: jobdash retry {jid(run)}\n"
-    assert "force-failed no provider's job" in cli("undo", "--yes").err
+    assert "no force-fail of a provider's job" in cli("undo", "--yes").err
 
 
 def test_an_undo_after_the_force_fail_of_a_script_takes_nothing_older_back(

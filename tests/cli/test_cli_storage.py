@@ -182,6 +182,22 @@ def test_a_second_prune_has_nothing_to_do_and_asks_nobody(cli: Cli, tmp_path: Pa
     assert "of 0 jobs" in cli("prune", "--files", "8d", "--yes").out
 
 
+def test_an_age_without_a_unit_deletes_nothing(cli: Cli) -> None:
+    batch = cli.add_finished(name="old", total=3, age=9 * DAY)
+    cli("sync")
+    for command in (("prune", "--remote", "7", "--yes"), ("orphans", "--older", "7", "--remove", "--yes")):
+        ran = cli(*command)
+        assert ran.code == 2
+        assert "'7' has no unit: 7d is days, 7h hours" in ran.err
+    with cli.config.open("a") as file:
+        file.write("\n[retention]\nrecords = 7\n")
+    ran = cli("prune", "--yes")
+    assert (ran.code, ran.out) == (5, "")
+    assert "[retention] records: '7' has no unit" in ran.err
+    cli.config.write_text(cli.config.read_text().replace("records = 7", ""))
+    assert cli.job(batch)["removed_at"] is None
+
+
 def test_the_rules_of_the_config_file_are_used(cli: Cli) -> None:
     old = cli.add_finished(name="old", age=9 * DAY)
     cli("sync")

@@ -53,6 +53,21 @@ async def test_a_family_is_one_row_that_opens_and_closes(opened: Opened) -> None
         assert (dash.current, len(dash.names)) == ("job-003", 4)
 
 
+async def test_keys_that_no_member_of_a_closed_family_accepts_are_dim(opened: Opened, path: Path) -> None:
+    async with opened() as dash:
+
+        def dim() -> set[str]:
+            return {hint.label for hint in dash.app.main.current_job.hints() if not hint.enabled}
+
+        dash.select("job-002")
+        await dash.settle()
+        assert not dim() & {"Cancel", "Remove"}  # one of its three runs
+        change(path, "UPDATE job SET remote_status='completed', succeeded=9, failed=1 WHERE id = 6")
+        await dash.until(lambda: "Cancel" in dim())
+        assert "Remove" not in dim()
+        assert "→ opens 3 jobs: 3 completed · 1 request failed" in dash.line("summary")
+
+
 async def test_a_click_on_the_sign_opens_and_closes(opened: Opened) -> None:
     async with opened() as dash:
         for number in (6, 4):

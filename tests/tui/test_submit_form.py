@@ -150,6 +150,20 @@ async def test_the_tree_shows_folders_and_jsonl_files_alone_and_enter_chooses_on
         assert may_submit(screen)
 
 
+async def test_what_was_found_is_wrapped_again_in_another_width(
+    server: EmulatorServer, path: Path, here: Path
+) -> None:
+    write(here / "nightly.jsonl")
+    async with form(server, path, max_requests=1) as (dash, screen):
+        await type_path(dash, screen, "nightly.jsonl")
+        wide = found(screen)
+        await dash.pilot.resize_terminal(60, 36)
+        await dash.until(lambda: found(screen) != wide)
+        assert all(len(line) < 60 for line in found(screen).splitlines())
+        await dash.pilot.resize_terminal(120, 36)
+        await dash.until(lambda: found(screen) == wide)
+
+
 async def test_a_file_over_a_limit_is_offered_to_be_split_and_its_parts_wait_for_room(
     emulator: Emulator, server: EmulatorServer, path: Path, here: Path
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from jobdash.cli.clock import store_time
-from jobdash.cli.command import SortOrderParam, command_with_context, pass_context
+from jobdash.cli.command import CountParam, SortOrderParam, command_with_context, pass_context
 from jobdash.cli.context import CliContext
 from jobdash.cli.job_json import job_json
 from jobdash.cli.list_output import only_local, read_scope, read_sort
@@ -41,7 +41,7 @@ DEFAULT_LIMIT = 100
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=CountParam(min=0),
     default=DEFAULT_LIMIT,
     show_default=True,
     help="At most so many; 0 means all.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.command import JobParam, command_with_context, pass_context
+from jobdash.cli.command import CountParam, JobParam, command_with_context, pass_context
 from jobdash.cli.context import CliContext
 
 DEFAULT_LIMIT = 50
@@ -13,11 +13,7 @@ DEFAULT_LIMIT = 50
 @command_with_context("log", "jobdash log", "jobdash log k3f9", "jobdash log --limit 500 --json")
 @click.argument("word", metavar="[JOB]", required=False, type=JobParam())
 @click.option(
-    "--limit",
-    type=click.IntRange(min=1),
-    default=DEFAULT_LIMIT,
-    show_default=True,
-    help="The newest so many.",
+    "--limit", type=CountParam(min=1), default=DEFAULT_LIMIT, show_default=True, help="The newest so many."
 )
 @pass_context
 def command(context: CliContext, word: str | None, limit: int) -> None:

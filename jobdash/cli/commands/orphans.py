@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.command import DurationParam, account_option, command_with_context, pass_context
+from jobdash.cli.command import AgeParam, account_option, command_with_context, pass_context
 from jobdash.cli.context import CliContext
 
 
@@ -15,7 +15,7 @@ from jobdash.cli.context import CliContext
 @click.option(
     "--older",
     "older_ms",
-    type=DurationParam(),
+    type=AgeParam(),
     default="1d",
     show_default=True,
     metavar="SPAN",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from jobdash.cli.command import DurationParam, command_with_context, pass_context
+from jobdash.cli.command import AgeParam, command_with_context, pass_context
 from jobdash.cli.context import CliContext
 
-_SPAN = DurationParam()
+_SPAN = AgeParam()
 
 
 @command_with_context("prune", "jobdash prune", "jobdash prune --records 90d --remote 7d --yes")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from jobdash.cli.command import JobParam, account_option, command_with_context, pass_context
+from jobdash.cli.command import CountParam, JobParam, account_option, command_with_context, pass_context
 from jobdash.cli.context import CliContext
 from jobdash.errors import UsageError
 
@@ -39,7 +39,7 @@ DEFAULT_LIMIT = 100
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=CountParam(min=0),
     default=DEFAULT_LIMIT,
     show_default=True,
     help="With --items: at most so many; 0 means all.",

@@ -23,10 +23,11 @@ __all__ = [
     "undo",
     "undo_refusal",
     "undo_words",
+    "undoable_words",
 ]
 
 
-NOTHING_TO_UNDO = "you removed nothing, and force-failed no provider's job, in the last 24 hours"
+NOTHING_TO_UNDO = "no removal of yours, and no force-fail of a provider's job, is left of the last 24 hours"
 _NOUNS = {
     UndoKind.REMOVAL: "the removal",
     UndoKind.FORCE_FAIL: "the force-fail",
@@ -64,7 +65,7 @@ def undo_refusal(action: Undoable, lasting: Sequence[LastingAction]) -> str | No
     word = action.jobs[0].public_id if len(action.jobs) == 1 else "JOB"
     return (
         f"the last {were} {_lasting_words(later)}, which cannot be taken back: {instead}; "
-        f"jobdash undo {word} takes back {_undoable_words(action)} before {it}"
+        f"jobdash undo {word} takes back {undoable_words(action)} before {it}"
     )
 
 
@@ -88,7 +89,7 @@ async def undo(action: Undoable, store: WriterThread) -> list[UndoOutcome]:
 
 def undo_words(action: Undoable) -> str:
     """Return what an undo takes back, and what it cannot, in one or two sentences."""
-    words = f"Take back: {_undoable_words(action)}."
+    words = f"Take back: {undoable_words(action)}."
     if action.what is UndoKind.REMOVAL:
         return " ".join((words, *_undo_effects(action)))
     if any(row.cancel_requested_at is not None for row in action.jobs):
@@ -104,7 +105,8 @@ def not_taken_back(lasting: Sequence[LastingAction]) -> str:
     return f"Not taken back, as {it} cannot be: {_lasting_words(lasting)}."
 
 
-def _undoable_words(action: Undoable) -> str:
+def undoable_words(action: Undoable) -> str:
+    """Return what would be taken back: ``the removal of 3 jobs``."""
     first = _name(action.jobs[0]) if len(action.jobs) == 1 else jobs(len(action.jobs))
     return f"{_NOUNS[action.what]} of {first}"
 

@@ -91,7 +91,7 @@ def family_summary_spans(family: JobFamily, key: str, width: int, symbols: Symbo
     counted = [f"{number:,} {LABELS[status]}" for status, number in family.statuses().items()]
     parts = [[Span(f"{key} opens {family.size:,} jobs: ", "muted"), Span(", ".join(counted), "text")]]
     if family.row.failed:
-        parts.append([Span(f"{family.row.failed:,} failed", "error")])
+        parts.append([Span(f"{quantity(family.row.failed, 'request')} failed", "error")])
     if family.unknown_costs and family.row.cost is not None:
         parts.append([Span(f"{quantity(family.unknown_costs, 'job')} of unknown cost", "muted")])
     return _line_of(parts, width, symbols)

@@ -95,8 +95,8 @@ class CurrentJob:
     def hints(self) -> tuple[header_footer.KeyHint, ...]:
         """Return the keys of the footer, and which of them do nothing for this job."""
         table = self._table
-        several = table.current is not None and len(table.window.stands_for(table.current)) > 1
-        return self._footer.hints(table.current, bool(table.marks) or several)
+        rows = () if table.current is None else table.window.stands_for(table.current)
+        return self._footer.hints(rows, bool(table.marks))
 
     def _draw_keys(self) -> None:
         hints = self.hints()

@@ -227,6 +227,12 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
             (self.query_one("#keep", Button) if doubts else act).focus()
         self.refit()
 
+    def on_resize(self) -> None:
+        """Wrap the result of the check again; the dialog fits its body then."""
+        if self.result is not None:
+            lines = check_lines(self.result, self.size.width, self.context.clock())
+            self.query_one("#check", LinesView).put(lines)
+
     # ── the end ────────────────────────────────────────────────────────────────────────────────────────────
 
     @on(Button.Pressed, "#act")
