@@ -334,7 +334,7 @@ async def test_undo_with_nothing_to_take_back(path: Path) -> None:
     async with dashboard(path, [OPENAI], rows=jobs("pending"), working=False) as dash:
         await dash.press("u")
         await dash.until(lambda: dash.toasts)
-        assert "Nothing can be taken back: you removed nothing" in dash.toast
+        assert "Nothing can be taken back: no removal of yours" in dash.toast
 
 
 async def test_a_question_fits_and_answers(path: Path) -> None:
