@@ -138,25 +138,8 @@ def create_store(path: Path, notice: Notice = ignore) -> None:
     store and racing starters never meet a locked one. What an earlier store has left beside it is moved away,
     and ``notice`` is given a sentence about it. A link that leads nowhere is followed.
     """
-    path = real_path(path)
-    try:
-        make_way(path)
-        temporary = temporary_name(path)
-        try:
-            build_store(temporary, SCHEMA_FILE.read_text(encoding="utf-8"))
-            with contextlib.suppress(FileExistsError):
-                publish(temporary, path, notice)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(f"The store {path} cannot be made: {error.strerror or error}.") from error
-
-
-def build_store(path: Path, script: str) -> None:
-    """Make a file and run a script of DDL in it, in one transaction; close it as a WAL store."""
-    new_file(path)
-    with contextlib.closing(sqlite.connect_file(path)) as connection:
-        connection.executescript(f"BEGIN;\n{script}\nCOMMIT;")
+    with filled_file(real_path(path), None, notice) as connection:
+        connection.executescript(f"BEGIN;\n{SCHEMA_FILE.read_text(encoding='utf-8')}\nCOMMIT;")
         sqlite.use_wal(connection)
 
 
@@ -177,10 +160,11 @@ def new_file(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def filled_file(path: Path, exists: str, notice: Notice = ignore) -> Iterator[sqlite.Connection]:
+def filled_file(path: Path, exists: str | None, notice: Notice = ignore) -> Iterator[sqlite.Connection]:
     """Make a store at ``path`` that appears when the block has filled it, or not at all.
 
-    Yields a connection to an empty file. Raises `StoreError`, with the words ``exists`` where one is already.
+    Yields a connection to an empty file. Where a store is there already, raises `StoreError` with the words
+    ``exists``; None: that one stays.
     """
     temporary = temporary_name(path)
     try:
@@ -190,9 +174,10 @@ def filled_file(path: Path, exists: str, notice: Notice = ignore) -> Iterator[sq
             yield connection
         publish(temporary, path, notice)
     except FileExistsError:
-        raise StoreError(exists) from None
+        if exists is not None:
+            raise StoreError(exists) from None
     except OSError as error:
-        raise StoreError(f"The store {path} cannot be made: {os.strerror(error.errno or 0)}.") from error
+        raise StoreError(f"The store {path} cannot be made: {error.strerror or error}.") from error
     finally:
         temporary.unlink(missing_ok=True)
 

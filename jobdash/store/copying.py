@@ -107,29 +107,19 @@ def _quoted(columns: Sequence[str]) -> str:
 
 def _make_file(path: Path, rows_of: Tables) -> None:
     """Make a file of rows; it appears whole or not at all."""
+    schema = SCHEMA_FILE.read_text(encoding="utf-8")
     with filled_file(path, f"There is a file at {path}: a copy is made into a new one.") as connection:
-        _fill(connection, rows_of)
-
-
-def _fill(connection: sqlite.Connection, rows_of: Tables) -> None:
-    sqlite.prepare_bulk_load(connection)
-    script = list(sqlite.statements(SCHEMA_FILE.read_text(encoding="utf-8")))
-    tables = [statement for statement in script if statement.startswith("CREATE TABLE")]
-    for statement in tables:
-        connection.execute(statement)
-    for table, columns in _columns().items():
-        rows = rows_of(table, columns)
-        insert = f"INSERT INTO {table} ({_quoted(columns)}) VALUES ({', '.join('?' * len(columns))})"
-        while batch := list(islice(rows, _ROWS_A_BATCH)):
-            with transaction(connection):
-                connection.executemany(insert, batch)
-    for statement in script:
-        if statement not in tables and not statement.startswith("INSERT INTO meta"):
-            connection.execute(statement)
-    # Revisions of PostgreSQL are of its server; those of a file are counted. No trigger says so.
-    connection.execute("UPDATE job SET revision = id")
-    connection.execute("UPDATE meta SET revision = (SELECT coalesce(max(id), 0) FROM job)")
-    sqlite.use_wal(connection)
+        with sqlite.bulk_load(connection, schema, ("INSERT INTO meta",)):
+            for table, columns in _columns().items():
+                rows = rows_of(table, columns)
+                insert = f"INSERT INTO {table} ({_quoted(columns)}) VALUES ({', '.join('?' * len(columns))})"
+                while batch := list(islice(rows, _ROWS_A_BATCH)):
+                    with transaction(connection):
+                        connection.executemany(insert, batch)
+        # Revisions of PostgreSQL are of its server; those of a file are counted. No trigger says so.
+        connection.execute("UPDATE job SET revision = id")
+        connection.execute("UPDATE meta SET revision = (SELECT coalesce(max(id), 0) FROM job)")
+        sqlite.use_wal(connection)
 
 
 def check_store(location: StoreLocation) -> list[str]:

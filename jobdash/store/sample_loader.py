@@ -44,19 +44,12 @@ def build_sample_store(path: Path, rows: Iterable[SampleRow], notice: Notice = i
 
 
 def _fill(connection: sqlite.Connection, rows: Iterable[SampleRow]) -> int:
-    sqlite.prepare_bulk_load(connection)
-    script = list(sqlite.statements(SCHEMA_FILE.read_text(encoding="utf-8")))
-    tables = [statement for statement in script if statement.startswith("CREATE TABLE")]
-    for statement in tables:
-        connection.execute(statement)
-    count = 0
-    for batch in _batches(_numbered(rows)):
-        with transaction(connection):
-            connection.executemany(_INSERT, batch)
-        count += len(batch)
-    for statement in script:
-        if statement not in tables:
-            connection.execute(statement)
+    count, numbered = 0, _numbered(rows)
+    with sqlite.bulk_load(connection, SCHEMA_FILE.read_text(encoding="utf-8")):
+        while batch := list(islice(numbered, _ROWS_A_BATCH)):
+            with transaction(connection):
+                connection.executemany(_INSERT, batch)
+            count += len(batch)
     connection.execute(
         "INSERT INTO tally (account, tab, n) SELECT account, tab, count(*) FROM job GROUP BY account, tab"
     )
@@ -73,8 +66,3 @@ def _numbered(rows: Iterable[SampleRow]) -> Iterator[SampleRow]:
             pass
         used.add(fresh)
         yield (fresh, revision, *row)
-
-
-def _batches(rows: Iterator[SampleRow]) -> Iterator[list[SampleRow]]:
-    while batch := list(islice(rows, _ROWS_A_BATCH)):
-        yield batch

@@ -11,8 +11,8 @@ import postgres_kit
 import psycopg
 import pytest
 from cli_kit import Cli
+from shared.store_files import build_store
 
-from jobdash.store.bootstrap import build_store
 from jobdash.store.dialects import postgres_admin
 from jobdash.store.location import PostgresLocation
 from jobdash.store.schema.migrate import MIGRATIONS

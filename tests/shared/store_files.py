@@ -1,8 +1,20 @@
-"""What happens to the files of a store while it is in use."""
+"""Files of stores: those of another schema, and what happens to them while they are in use."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
+
+from jobdash.store.bootstrap import new_file
+from jobdash.store.dialects import sqlite
+
+
+def build_store(path: Path, script: str) -> None:
+    """Make a file and run a script of DDL in it; close it as a WAL store."""
+    new_file(path)
+    with closing(sqlite.connect_file(path)) as connection:
+        connection.executescript(f"BEGIN;\n{script}\nCOMMIT;")
+        sqlite.use_wal(connection)
 
 
 def delete(path: Path) -> None:

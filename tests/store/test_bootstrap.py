@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from shared.deadlines import joined
+from shared.store_files import build_store
 from store_kit import HandClock, actor, put, raw, remote
 
 from jobdash.errors import StoreError, StoreReadOnly, StoreTooNew
@@ -304,7 +305,7 @@ def test_reading_a_store_imports_no_orm(path: Path) -> None:
 
 def test_a_store_without_local_jobs_gains_them_and_keeps_what_it_had(path: Path, tmp_path: Path) -> None:
     old = tmp_path / "old.db"
-    bootstrap.build_store(old, (MIGRATIONS / "versions" / "0001_baseline.sql").read_text())
+    build_store(old, (MIGRATIONS / "versions" / "0001_baseline.sql").read_text())
     raw(old, "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
     raw(old, "INSERT INTO alembic_version VALUES ('0001')")
     raw(

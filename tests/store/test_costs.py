@@ -6,12 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from shared.store_files import build_store
 from store_kit import HOUR, START, HandClock, one, put, raw, remote
 
 from jobdash.domain.cost import Cost
 from jobdash.domain.filter.language import parse
 from jobdash.domain.status import Status, Tab
-from jobdash.store.bootstrap import build_store
 from jobdash.store.reader import Reader
 from jobdash.store.schema.migrate import MIGRATIONS, upgrade
 from jobdash.store.sort_orders import Scope, Sort

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from postgres_kit import ServerClock
+from shared.store_files import build_store
 from store_kit import MINUTE, SECOND, START, HandClock, actor, clock_of, raw
 
 from jobdash.domain.describe.job_text import parts_text
 from jobdash.domain.job import JobRow
-from jobdash.store.bootstrap import build_store, open_for_worker
+from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import Connection
 from jobdash.store.leases.claims import ClaimRequest, claim

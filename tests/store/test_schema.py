@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shared.store_files import build_store
 from sqlmodel import Session, select
 from store_kit import ORIGIN, START, one, put, raw, remote, remote_error
 
 from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.status import FORCE_FAILED, Status, effective, tab_number
-from jobdash.store.bootstrap import build_store
 from jobdash.store.dialects.sqlite import open_engine
 from jobdash.store.reader import Reader
 from jobdash.store.rows import ROW_COLUMNS

@@ -300,6 +300,23 @@ def schema_text_writable(connection: Connection) -> Iterator[None]:
     connection.execute("PRAGMA writable_schema = RESET")
 
 
+@contextlib.contextmanager
+def bulk_load(connection: Connection, script: str, without: tuple[str, ...] = ()) -> Iterator[None]:
+    """Let the block fill the tables of a schema in a new file: indexes, triggers and rows are made after it.
+
+    Statements that begin with one of ``without`` are left out.
+    """
+    prepare_bulk_load(connection)
+    parts = [statement for statement in statements(script) if not statement.startswith(without)]
+    tables = [statement for statement in parts if statement.startswith("CREATE TABLE")]
+    for statement in tables:
+        connection.execute(statement)
+    yield
+    for statement in parts:
+        if statement not in tables:
+            connection.execute(statement)
+
+
 def prepare_bulk_load(connection: Connection) -> None:
     """Trade all safety of a new file for speed, until `use_wal`."""
     for setting in _BULK_LOAD:
