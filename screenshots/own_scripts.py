@@ -107,7 +107,7 @@ def _job(
         lease.write_items([_outcome(key, number, bad.get(number)) for number, key in enumerate(keys[:done])])
         if end:
             lease.finish(end, f"cancelled at {done} of {len(keys)}")
-        lease.close()
+        lease.connection.close()
 
 
 def _outcome(key: str, number: int, wrong: tuple[str, str] | None) -> ItemWrite:

@@ -166,20 +166,21 @@ def filled_file(path: Path, exists: str | None, notice: Notice = ignore) -> Iter
     Yields a connection to an empty file. Where a store is there already, raises `StoreError` with the words
     ``exists``; None: that one stays.
     """
-    temporary = temporary_name(path)
     try:
         make_way(path)
-        new_file(temporary)
-        with contextlib.closing(sqlite.connect_file(temporary)) as connection:
-            yield connection
-        publish(temporary, path, notice)
+        temporary = temporary_name(path)
+        try:
+            new_file(temporary)
+            with contextlib.closing(sqlite.connect_file(temporary)) as connection:
+                yield connection
+            publish(temporary, path, notice)
+        finally:
+            temporary.unlink(missing_ok=True)
     except FileExistsError:
         if exists is not None:
             raise StoreError(exists) from None
     except OSError as error:
         raise StoreError(f"The store {path} cannot be made: {error.strerror or error}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def publish(temporary: Path, path: Path, notice: Notice = ignore) -> None:

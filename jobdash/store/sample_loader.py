@@ -10,7 +10,7 @@ from jobdash.errors import StoreError
 from jobdash.store.bootstrap import Notice, filled_file, ignore
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import transaction
-from jobdash.store.sanitize import public_id
+from jobdash.store.public_ids import public_id
 from jobdash.store.schema.current import SCHEMA_FILE
 
 SAMPLE_COLUMNS = (

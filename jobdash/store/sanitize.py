@@ -1,9 +1,8 @@
-"""Values as the store keeps them: bounded, without secrets, and writable; and new public ids."""
+"""Values as the store keeps them: bounded, without secrets, and writable."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any
@@ -15,20 +14,9 @@ _MOST_ENTRIES = 64
 _MOST = 2**53
 """The largest count that is kept: sums of some of them have less than 64 bits."""
 _HASH_LETTERS = 16
-ID_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-"""Crockford's base32, in lower case: no ``i``, ``l``, ``o``, ``u``, so nothing is misread or misspelt."""
-ID_LENGTH = 8
-_ID_BITS = 5
 
 as_json = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str).encode
 """Return a value as the JSON that the store keeps: ASCII, and the same for equal values."""
-
-
-def public_id() -> str:
-    """Return a new public id: 8 random characters of `ID_ALPHABET`."""
-    # Not `secrets`: importing it takes 4 ms of a script's start, and it uses the same source.
-    number = int.from_bytes(os.urandom(ID_LENGTH * _ID_BITS // 8), "big")
-    return "".join(ID_ALPHABET[number >> shift & 31] for shift in range(0, ID_LENGTH * _ID_BITS, _ID_BITS))
 
 
 def stored(text: str, limit: int = NAME_BYTES) -> str:

@@ -21,7 +21,7 @@ _PARAMETER = re.compile(r":(\w+)")
 
 
 class Statement:
-    """One statement, given to the driver as it is: it is run by the thousand in a bulk action.
+    """One of `schema.statements.STATEMENTS`, given to the driver as it is: it is run by the thousand.
 
     Values are given by name at each run. Methods raise `StoreError`.
     """
@@ -64,11 +64,6 @@ class Statement:
     def _with_words(self, dialect: str, number: int) -> str:
         words = ", ".join(f":word_{place}" for place in range(number))
         return self._text(dialect).replace("{words}", words)
-
-
-def statement(name: str) -> Statement:
-    """Return a statement of `schema.statements.STATEMENTS`; KeyError when the committed file has none."""
-    return Statement(name)
 
 
 @cache

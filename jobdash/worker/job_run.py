@@ -135,7 +135,7 @@ class JobRun:
             os.environ.pop(settings.JOB, None)
         if claim is not None:
             if self._options.flush_s is None:
-                self._flush_s = max(self._flush_s, claim.lease.pace_s)
+                self._flush_s = max(self._flush_s, claim.lease.connection.dialect.pace_s)
             self._claimed(claim, found)
 
     def _claimed(self, claim: Claim, found: TrackSettings) -> None:

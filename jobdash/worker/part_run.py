@@ -94,7 +94,7 @@ class PartRecorder(Recorder):
             if found is None:
                 connection.close()
                 return None
-            found.lease.set_busy_timeout(PATIENCE_MS)
+            found.lease.connection.set_busy_timeout(PATIENCE_MS)
             self._hold(location, found.lease, lease_ms)
             return found
 
@@ -119,7 +119,7 @@ class PartRecorder(Recorder):
         self._with_part(lambda lease: self._end(lease, lambda: lease.finish("failed", "failed", error)))
 
     def _end(self, lease: PartLease, end: Callable[[], object]) -> None:
-        lease.set_busy_timeout(BUSY_TIMEOUT_MS)
+        lease.connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         self._write(lease)
         end()
         self.close()

@@ -92,7 +92,7 @@ class Recorder(StoreConnection):
         connection = open_for_worker(path, lambda sentence: print_line(f"jobdash: {sentence}"))
         try:
             found = while_busy(lambda: claim(connection, request))
-            found.lease.set_busy_timeout(self._patience_ms)
+            found.lease.connection.set_busy_timeout(self._patience_ms)
         except BaseException:
             connection.close()
             raise
@@ -151,8 +151,8 @@ class Recorder(StoreConnection):
         now = time.monotonic()
         if now < self._next_check:
             return
-        self._next_check = now + lease.pace_s
-        version = lease.data_version()
+        self._next_check = now + lease.connection.dialect.pace_s
+        version = lease.connection.data_version()
         if version != self._seen_version:
             self._apply(lease.status())
             self._seen_version = version
@@ -195,7 +195,7 @@ class Recorder(StoreConnection):
             if lease is None:
                 return
             try:
-                lease.set_busy_timeout(BUSY_TIMEOUT_MS)
+                lease.connection.set_busy_timeout(BUSY_TIMEOUT_MS)
                 while_busy(lambda: self._write(lease))
                 asked = self._token.own_cancel if word == "cancelled" else None
                 while_busy(lambda: lease.finish(word, ended, error, asked))

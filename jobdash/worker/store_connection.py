@@ -104,7 +104,7 @@ class StoreConnection:
             lease, self._lease = self._lease, None
             if lease is not None:
                 with contextlib.suppress(StoreError):
-                    lease.close()
+                    lease.connection.close()
 
     def before_fork(self) -> None:
         """Wait until no transaction is under way: a child must not inherit half of one."""

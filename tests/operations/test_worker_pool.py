@@ -19,7 +19,7 @@ import jobdash
 from jobdash.errors import StoreError
 from jobdash.operations.scripts.worker_pool import PoolOptions, WorkerPool
 from jobdash.store.bootstrap import ensure_store, open_for_worker
-from jobdash.store.dialects import base
+from jobdash.store.dialects import sqlite
 from jobdash.store.leases.part_lease import PartLease
 from jobdash.store.leases.parts import PartKey, cancel_job, claim_part, due
 from jobdash.store.owner import current_owner
@@ -477,13 +477,13 @@ def test_a_large_submit_holds_nobody_up_and_is_seen_whole(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    begin = base.begin
+    begin = sqlite.Connection.begin
 
     def look(connection: Any, job_id: int | None = None, *, relaxed: bool = False) -> None:
         seen.append(bench.ask("SELECT count(*) FROM job WHERE removed_at IS NULL")[0][0])
         begin(connection, job_id, relaxed=relaxed)
 
-    monkeypatch.setattr(base, "begin", look)
+    monkeypatch.setattr(sqlite.Connection, "begin", look)
     bench.submit(double, range(12_000))
     assert len(seen) == 5  # the job, three runs of items, the parts
     assert set(seen) == {0}

@@ -18,6 +18,7 @@ from postgres_kit import ServerClock
 from shared.deadlines import joined
 from store_kit import HOUR, MINUTE, SECOND, START, HandClock, clock_of, raw
 
+from jobdash.store import public_ids
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.leases import claims, resume_candidates
 from jobdash.store.leases import lease as leases
@@ -284,7 +285,7 @@ def test_a_public_id_that_is_taken_is_made_anew(
     path: Path, db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = iter(["aaaaaaaa", "aaaaaaaa", "bbbbbbbb"])
-    monkeypatch.setattr(claims, "public_id", lambda: next(ids))
+    monkeypatch.setattr(public_ids, "public_id", lambda: next(ids))
     assert claim(db, wanted(name="a")).public_id == "aaaaaaaa"
     assert claim(db, wanted(name="b")).public_id == "bbbbbbbb"
 
@@ -341,9 +342,9 @@ def test_items_renew_the_lease_and_return_a_cancel(path: Path, hold: Lease, cloc
     clock.now += 1
     assert hold.renew() == "in_progress"
     assert raw(path, "SELECT lease_until FROM job") == [(clock.now + LEASE,)]
-    version = hold.data_version()
+    version = hold.connection.data_version()
     outside(path, "cancel")
-    assert hold.data_version() != version
+    assert hold.connection.data_version() != version
     assert hold.write_items(ok(2)) == hold.renew() == hold.status() == "cancelling"
 
 
@@ -437,7 +438,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing_and_gets_the_reason(
         WRITES[write](hold)
     assert (str(refused.value), refused.value.cancelled) == (TOLD[what], what == "close")
     assert all_of(path) == before
-    assert not hold._connection.in_transaction
+    assert not hold.connection.in_transaction
 
 
 def test_a_taken_over_job_names_the_process(path: Path, hold: Lease, db: sqlite3.Connection) -> None:

@@ -199,7 +199,7 @@ def test_an_open_transaction_of_one_job_keeps_no_other_job_waiting(path: Postgre
         second.lease.write_items([ItemWrite("a", "ok")])
         second.lease.renew()
         assert time.monotonic() - began < 1.0
-        first.lease.set_busy_timeout(100)
+        first.lease.connection.set_busy_timeout(100)
         with pytest.raises(StoreBusy):
             first.lease.write_items([ItemWrite("a", "ok")])
         frozen.execute("ROLLBACK")

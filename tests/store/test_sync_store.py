@@ -155,7 +155,7 @@ def test_a_public_id_that_is_taken_is_not_given_again(
     writer: Writer, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = iter(["aaaaaaaa", "aaaaaaaa", "aaaaaaaa", "bbbbbbbb"])
-    monkeypatch.setattr("jobdash.store.commands.base.public_id", lambda: next(ids))
+    monkeypatch.setattr("jobdash.store.public_ids.public_id", lambda: next(ids))
     put(writer, remote("one"))
     put(writer, remote("two"))
     assert {row.public_id for row in everything(reader)} == {"aaaaaaaa", "bbbbbbbb"}

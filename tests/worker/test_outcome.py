@@ -24,6 +24,7 @@ from jobdash.store.leases.lease import Lease
 from jobdash.store.location import StoreLocation
 from jobdash.worker import job as jobs
 from jobdash.worker import process, store_connection
+from jobdash.worker.recorder import Recorder
 
 
 @pytest.fixture(autouse=True)
@@ -220,13 +221,13 @@ def test_an_exception_of_the_scripts_own_is_a_failure_whatever_its_base(seen: Se
 def test_a_loop_collected_inside_its_own_statement_ends_behind_it(
     seen: Seen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version, collected = Lease.data_version, threading.Event()
+    notice, collected = Recorder._notice_cancel, threading.Event()
 
-    def collecting(hold: Lease) -> int:
+    def collecting(recorder: Recorder, hold: Lease) -> None:
         if threading.current_thread().name == "jobdash" and not collected.is_set():
             gc.collect()
             collected.set()
-        return version(hold)
+        notice(recorder, hold)
 
     gc.disable()
     try:
@@ -234,7 +235,7 @@ def test_a_loop_collected_inside_its_own_statement_ends_behind_it(
         cycle.append(cycle)
         next(cycle[0])
         del cycle
-        monkeypatch.setattr(Lease, "data_version", collecting)
+        monkeypatch.setattr(Recorder, "_notice_cancel", collecting)
         assert collected.wait(20)
     finally:
         gc.enable()

@@ -16,7 +16,7 @@ from worker_kit import Seen, until
 
 from jobdash import Job, LeaseLost, track
 from jobdash.errors import StoreBusy, StoreError, StoreFull
-from jobdash.store.dialects import base
+from jobdash.store.dialects import sqlite
 from jobdash.store.leases.lease import Lease
 from jobdash.worker import job_run as runs
 from jobdash.worker import process, recorder, store_connection
@@ -148,7 +148,7 @@ def test_a_store_that_turns_read_only_is_reported_once(
             with item:
                 did.append(item.value)
                 if item.value == 1:
-                    job._run.recorder._lease._connection.execute("PRAGMA query_only = ON")  # type: ignore[union-attr]
+                    job._run.recorder._lease.connection.execute("PRAGMA query_only = ON")  # type: ignore[union-attr]
     assert did == [0, 1, 2, 3]
     assert capsys.readouterr().err.count("The loop runs on") == 1
 
@@ -196,7 +196,7 @@ def test_a_full_disk_is_reported_at_once_and_tried_again(
     path: Path, seen: Seen, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = StoreFull("The store cannot be written: the disk is full.")
-    commit = base.commit
+    commit = sqlite.Connection.commit
     with track(range(4), "full", key=str) as job:
         for item in job:
             if item.value == 1:
@@ -204,9 +204,9 @@ def test_a_full_disk_is_reported_at_once_and_tried_again(
                 def fail(*_: object) -> None:
                     raise full
 
-                monkeypatch.setattr(base, "commit", fail)
+                monkeypatch.setattr(sqlite.Connection, "commit", fail)
             if item.value == 3:
-                monkeypatch.setattr(base, "commit", commit)
+                monkeypatch.setattr(sqlite.Connection, "commit", commit)
             with item:
                 pass
     assert seen.counts("full") == ("completed", 4, 4, 0)

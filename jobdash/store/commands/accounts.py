@@ -9,19 +9,19 @@ from jobdash.errors import KeyDiffers
 from jobdash.store.dialects.base import Connection
 from jobdash.store.records import AccountKey, RegisteredKeys
 from jobdash.store.sanitize import stored_error
-from jobdash.store.statements import statement
+from jobdash.store.statements import Statement
 from jobdash.store.unit_of_work import UnitOfWork
 
-_ADD = statement("add_account")
-_DUE = statement("due_accounts")
-_BUSY = statement("busy_accounts")
-_CLAIM = statement("claim_accounts")
-_KEYS = statement("account_keys")
-_SET_KEY = statement("set_account_key")
-_EXTEND = statement("extend_claims")
-_SET_HEALTH = statement("set_health")
-_POLL_NOW = statement("poll_now")
-_POLL_ALL_NOW = statement("poll_all_now")
+_ADD = Statement("add_account")
+_DUE = Statement("due_accounts")
+_BUSY = Statement("busy_accounts")
+_CLAIM = Statement("claim_accounts")
+_KEYS = Statement("account_keys")
+_SET_KEY = Statement("set_account_key")
+_EXTEND = Statement("extend_claims")
+_SET_HEALTH = Statement("set_health")
+_POLL_NOW = Statement("poll_now")
+_POLL_ALL_NOW = Statement("poll_all_now")
 
 
 class AccountWrites(UnitOfWork):

@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from jobdash.domain.job import JobRow
-from jobdash.store.dialects.base import Connection, chunks
+from jobdash.store.dialects.base import Connection
 from jobdash.store.records import ActionRequest, Refusal
 from jobdash.store.rows import job_row
-from jobdash.store.sanitize import public_id, stored, stored_error
-from jobdash.store.statements import statement
+from jobdash.store.sanitize import stored, stored_error
+from jobdash.store.statements import Statement
 from jobdash.store.unit_of_work import UnitOfWork
 
-_ROW = statement("job_row")
-_SET = statement("set_job")
-_SET_AND_FENCE = statement("set_job_and_fence")
-_INSERT_EVENT = statement("insert_event")
-_PUBLIC_IDS = statement("public_ids")
-_POLL_SOON = statement("poll_soon")
+_ROW = Statement("job_row")
+_SET = Statement("set_job")
+_SET_AND_FENCE = Statement("set_job_and_fence")
+_INSERT_EVENT = Statement("insert_event")
+_POLL_SOON = Statement("poll_soon")
 
 
 class JobWrites(UnitOfWork):
@@ -52,17 +51,6 @@ class JobWrites(UnitOfWork):
     def _make_due(self, connection: Connection, account: str) -> None:
         """Let an account be polled now: one of its jobs has just become unfinished, or cancelling."""
         _POLL_SOON.run(connection, now=self._clock(), account=account)
-
-    @staticmethod
-    def _new_public_ids(connection: Connection, count: int) -> list[str]:
-        """Return public ids that no job has; among a million, random ids repeat now and then."""
-        fresh: set[str] = set()
-        while len(fresh) < count:
-            more = {public_id() for _ in range(count - len(fresh))}
-            for words in chunks(sorted(more)):
-                more.difference_update(taken for (taken,) in _PUBLIC_IDS.run_among(connection, words))
-            fresh |= more
-        return list(fresh)
 
     def _add_event(
         self,

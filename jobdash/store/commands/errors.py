@@ -13,7 +13,7 @@ from jobdash.store.commands.base import JobWrites
 from jobdash.store.dialects.base import chunks
 from jobdash.store.merge import changed_columns, error_entries
 from jobdash.store.sanitize import as_json, distinct, stored, stored_error
-from jobdash.store.statements import statement
+from jobdash.store.statements import Statement
 
 MOST_FAILED = 50_000
 """Failed requests kept of one batch: as many as the largest batches have."""
@@ -25,9 +25,9 @@ _MOST_GROUPS = 100
 _IN_DETAIL = 3
 _ROWS_A_TRANSACTION = 2_500
 
-_DELETE = statement("delete_items_between")
-_DELETE_ONE = statement("delete_item")
-_INSERT = statement("insert_item")
+_DELETE = Statement("delete_items_between")
+_DELETE_ONE = Statement("delete_item")
+_INSERT = Statement("insert_item")
 
 
 class ErrorWrites(JobWrites):

@@ -12,19 +12,19 @@ from jobdash.store.dialects.base import Connection
 from jobdash.store.records import ActionRequest, Intent, IntentKind, InUse, Refusal
 from jobdash.store.rows import intent_row
 from jobdash.store.sanitize import stored
-from jobdash.store.statements import statement
+from jobdash.store.statements import Statement
 
 LATE = "answered after it was given up"
 TAKEN_BACK = "its removal was taken back or carried out elsewhere"
 
-_INSERT = statement("insert_intent")
-_OPEN = statement("open_intent")
-_CLOSED = statement("closed_intent")
-_CLOSE = statement("close_intent")
-_WAITING = statement("waiting_removals")
-_TAKE_OVER = statement("take_over_intent")
-_RENEW = statement("renew_intent")
-_USER_OF_FILE = statement("user_of_file")
+_INSERT = Statement("insert_intent")
+_OPEN = Statement("open_intent")
+_CLOSED = Statement("closed_intent")
+_CLOSE = Statement("close_intent")
+_WAITING = Statement("waiting_removals")
+_TAKE_OVER = Statement("take_over_intent")
+_RENEW = Statement("renew_intent")
+_USER_OF_FILE = Statement("user_of_file")
 
 
 class IntentWrites(JobWrites):

@@ -11,16 +11,16 @@ from jobdash.domain.notification import NotificationKind
 from jobdash.domain.time import DAY
 from jobdash.store.commands.base import JobWrites
 from jobdash.store.dialects.base import Connection
-from jobdash.store.statements import statement
+from jobdash.store.statements import Statement
 
-_SET_REVIEWED = statement("set_reviewed")
-_SET_ACCOUNT_REVIEWED = statement("set_account_reviewed")
-_CURSOR = statement("notified_event")
-_SET_CURSOR = statement("set_notified_event")
-_LAST_EVENT = statement("last_event_id")
-_ENDS_BEHIND = statement("ends_behind")
-_STALLED = statement("newly_stalled_jobs")
-_GONE_SOON = statement("results_newly_gone_soon")
+_SET_REVIEWED = Statement("set_reviewed")
+_SET_ACCOUNT_REVIEWED = Statement("set_account_reviewed")
+_CURSOR = Statement("notified_event")
+_SET_CURSOR = Statement("set_notified_event")
+_LAST_EVENT = Statement("last_event_id")
+_ENDS_BEHIND = Statement("ends_behind")
+_STALLED = Statement("newly_stalled_jobs")
+_GONE_SOON = Statement("results_newly_gone_soon")
 _AT_ONCE = 100
 """Events claimed at once; of more, when notifications are turned on, the newest."""
 

@@ -10,6 +10,7 @@ from jobdash.domain.job import JobRow
 from jobdash.domain.status import QUEUED_HERE, Status
 from jobdash.store.commands.submit import SUBMITTING, SubmitWrites, family_of
 from jobdash.store.dialects.base import Connection
+from jobdash.store.public_ids import new_public_ids
 from jobdash.store.records import (
     ActionRequest,
     Intent,
@@ -21,7 +22,7 @@ from jobdash.store.records import (
     TakenSubmit,
 )
 from jobdash.store.sanitize import stored
-from jobdash.store.statements import statement
+from jobdash.store.statements import Statement
 
 NEVER_SENT = "never sent"
 """The raw status of a batch that was cancelled in the queue."""
@@ -34,14 +35,14 @@ _MOST_DOUBLINGS = 5
 _UNDECIDED = frozenset({Status.PENDING, Status.VALIDATING, Status.UNKNOWN})
 """The statuses in which its provider may still refuse a batch for want of room."""
 
-_QUEUED = statement("queued_jobs")
-_OF_MODEL = statement("queued_of_model")
-_ENQUEUED = statement("enqueued_tokens")
-_SENT = statement("sent_from_queue")
-_OF_JOB = statement("queue_of_job")
-_TAGS = statement("tags_of_job")
-_STEP = statement("step_of_intent")
-_RENEW_CREATION = statement("renew_creation")
+_QUEUED = Statement("queued_jobs")
+_OF_MODEL = Statement("queued_of_model")
+_ENQUEUED = Statement("enqueued_tokens")
+_SENT = Statement("sent_from_queue")
+_OF_JOB = Statement("queue_of_job")
+_TAGS = Statement("tags_of_job")
+_STEP = Statement("step_of_intent")
+_RENEW_CREATION = Statement("renew_creation")
 
 
 class QueueWrites(SubmitWrites):
@@ -51,7 +52,7 @@ class QueueWrites(SubmitWrites):
         """Write jobs that wait to be sent, several of them as one family; on disk when this returns."""
         with self._transaction(durable=True) as connection:
             now = self._clock()
-            ids = self._new_public_ids(connection, len(parts))
+            ids = new_public_ids(connection, len(parts))
             family = ids[0] if len(parts) > 1 else None
             rows = [
                 self._insert_new(

@@ -12,7 +12,7 @@ from jobdash.store.dialects.base import Connection, chunks
 from jobdash.store.merge import kept_files
 from jobdash.store.records import ActionRequest, Intent, IntentKind, Refusal, Undoable, UndoKind, UndoOutcome
 from jobdash.store.sanitize import as_json, stored_error
-from jobdash.store.statements import statement
+from jobdash.store.statements import Statement
 
 NOT_CONFIRMED = "the cancel was not confirmed in time; the job stays"
 _OVERDUE = (
@@ -26,7 +26,7 @@ _CLEARED: dict[UndoKind, dict[str, Any]] = {
     UndoKind.FORCE_FAIL: {"verdict": None, "verdict_at": None, "verdict_reason": None},
     UndoKind.WAITING_REMOVAL: {"removing": None},
 }
-_FILES = statement("job_files")
+_FILES = Statement("job_files")
 
 
 class RemoveWrites(IntentWrites):

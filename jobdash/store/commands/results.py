@@ -15,17 +15,17 @@ from jobdash.store.commands.base import JobWrites
 from jobdash.store.dialects.base import chunks
 from jobdash.store.records import Refusal
 from jobdash.store.sanitize import stored_number
-from jobdash.store.statements import statement
+from jobdash.store.statements import Statement
 
 if TYPE_CHECKING:
     from jobdash.domain.cost import Cost
 
-_KEPT_HERE = statement("job_kept_here")
+_KEPT_HERE = Statement("job_kept_here")
 _COLLECTED = (
     "fetched_at", "fetched_on", "results_folder", "results_ok", "results_error", "results_cut_off",
     "results_missing",
 )  # fmt: skip
-_SET_COST = statement("set_cost")
+_SET_COST = Statement("set_cost")
 _JOBS_A_TRANSACTION = 1_000
 
 

@@ -12,10 +12,10 @@ from jobdash.store.commands.intents import IntentWrites
 from jobdash.store.dialects.base import Connection
 from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, merge
 from jobdash.store.rows import SET_BACK_MS
-from jobdash.store.statements import statement
+from jobdash.store.statements import Statement
 
-KNOWN_BY_ID = statement("known_by_id")
-_ADOPT_INTENTS = statement("adopt_intents")
+KNOWN_BY_ID = Statement("known_by_id")
+_ADOPT_INTENTS = Statement("adopt_intents")
 
 
 @dataclass(frozen=True, slots=True)

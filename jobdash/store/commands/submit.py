@@ -11,28 +11,29 @@ from jobdash.domain.text import quantity
 from jobdash.store.commands.intents import LATE
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.dialects.base import Connection
+from jobdash.store.public_ids import new_public_ids
 from jobdash.store.records import Intent, IntentKind, NewJob, Refusal
 from jobdash.store.rows import CLOCKS_APART_MS
 from jobdash.store.sanitize import distinct, stored, stored_error, stored_named, stored_words
-from jobdash.store.statements import statement
+from jobdash.store.statements import Statement
 
 NOT_SUBMITTED = "not submitted"
 SUBMITTING = "submitting"
 """Values of ``raw_status`` before a provider gives one, beside `UNCONFIRMED`."""
 
-_SUPERSEDED_BY = statement("superseded_by")
-_PARENT = statement("parent_of_job")
-_UNSET_SUPERSEDED = statement("unset_superseded")
-_SHORTEN_INTENT = statement("shorten_intent")
-_INSERT_JOB = statement("insert_submitted_job")
-_INSERT_TAG = statement("insert_tag")
-_DOUBLE = statement("double_of_job")
-_SUBMIT_KEY = statement("submit_key_of_job")
-_DELETE_ITEMS = statement("delete_items")
-_MOVE_INTENTS = statement("move_intents")
-_DELETE_JOB = statement("delete_job")
-_BATCHES_LIKE = statement("batches_like_submit")
-_RIVALS = statement("rivals_of_submit")
+_SUPERSEDED_BY = Statement("superseded_by")
+_PARENT = Statement("parent_of_job")
+_UNSET_SUPERSEDED = Statement("unset_superseded")
+_SHORTEN_INTENT = Statement("shorten_intent")
+_INSERT_JOB = Statement("insert_submitted_job")
+_INSERT_TAG = Statement("insert_tag")
+_DOUBLE = Statement("double_of_job")
+_SUBMIT_KEY = Statement("submit_key_of_job")
+_DELETE_ITEMS = Statement("delete_items")
+_MOVE_INTENTS = Statement("move_intents")
+_DELETE_JOB = Statement("delete_job")
+_BATCHES_LIKE = Statement("batches_like_submit")
+_RIVALS = Statement("rivals_of_submit")
 
 
 def _settled(row: JobRow) -> Refusal | None:
@@ -230,7 +231,7 @@ class SubmitWrites(SnapshotWrites):
         queued: str | None = None,
     ) -> JobRow:
         """Write a new job: one about to be sent, or one that waits as ``queued`` says."""
-        public_id = public_id or self._new_public_ids(connection, 1)[0]
+        public_id = public_id or new_public_ids(connection)[0]
         made = _INSERT_JOB.run(
             connection,
             public_id=public_id,

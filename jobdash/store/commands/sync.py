@@ -14,10 +14,11 @@ from jobdash.domain.status import TERMINAL, UNFINISHED
 from jobdash.store.commands.snapshots import KNOWN_BY_ID, AppliedSnapshot, SnapshotWrites
 from jobdash.store.dialects.base import Connection, chunks
 from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, changed_columns, is_older
+from jobdash.store.public_ids import new_public_ids
 from jobdash.store.records import UpsertResult
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.sanitize import distinct, stored, stored_named
-from jobdash.store.statements import statement
+from jobdash.store.statements import Statement
 
 GONE_AFTER_MS = 5 * 60 * 1000
 """Two 404s at least this far apart mean that a job is gone."""
@@ -25,14 +26,14 @@ _JOBS_A_TRANSACTION = 250
 _TAGS_A_JOB = 16
 """Entries of metadata kept of a job; together this is under 5,000 rows a transaction."""
 
-_BY_REMOTE_ID = statement("known_by_remote_id")
-_BY_SUBMIT_KEY = statement("known_by_submit_key")
-_BY_INPUT_FILE = statement("known_by_input_file")
-_MARK_SEEN = statement("mark_seen")
-_LAST_ID = statement("last_job_id")
-_JOBS_BEHIND = statement("jobs_behind")
-_INSERT_JOB = statement("insert_listed_job")
-_INSERT_TAG = statement("insert_new_tag")
+_BY_REMOTE_ID = Statement("known_by_remote_id")
+_BY_SUBMIT_KEY = Statement("known_by_submit_key")
+_BY_INPUT_FILE = Statement("known_by_input_file")
+_MARK_SEEN = Statement("mark_seen")
+_LAST_ID = Statement("last_job_id")
+_JOBS_BEHIND = Statement("jobs_behind")
+_INSERT_JOB = Statement("insert_listed_job")
+_INSERT_TAG = Statement("insert_new_tag")
 _ALL_NONE: dict[str, Any] = dict.fromkeys(_INSERT_JOB.parameters)
 
 
@@ -150,7 +151,7 @@ class SyncWrites(SnapshotWrites):
     ) -> list[int]:
         now = self._clock()
         last = _LAST_ID.run(connection).fetchone()[0] or 0
-        ids = self._new_public_ids(connection, len(jobs))
+        ids = new_public_ids(connection, len(jobs))
         rows = [
             {
                 **_ALL_NONE,

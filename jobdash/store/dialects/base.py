@@ -125,31 +125,12 @@ def transaction(
 ) -> Iterator[None]:
     """Hold the store, or one job, for writing; commit at the end, roll back on any exception."""
     try:
-        begin(connection, job_id, relaxed=relaxed)  # an interrupt may come right after it
+        connection.begin(job_id, relaxed=relaxed)  # an interrupt may come right after it
         yield
-        commit(connection)
+        connection.commit()
     except BaseException:
-        roll_back(connection)
+        connection.rollback()  # the database may have done so by itself, when the disk was full for one
         raise
-
-
-# Functions, which a test can stop at.
-
-
-def begin(connection: Connection, job_id: int | None = None, *, relaxed: bool = False) -> None:
-    """Begin a transaction; see `Connection.begin`."""
-    connection.begin(job_id, relaxed=relaxed)
-
-
-def commit(connection: Connection) -> None:
-    """Commit the transaction."""
-    connection.commit()
-
-
-def roll_back(connection: Connection) -> None:
-    """Undo the transaction; the database may have done so by itself, when the disk was full for one."""
-    if connection.in_transaction:
-        connection.rollback()
 
 
 class StoreClock:

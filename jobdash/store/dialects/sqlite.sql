@@ -10,9 +10,6 @@ UPDATE job SET {columns}, fence=(job.fence + 1), owner=NULL, last_owner=coalesce
 -- set_cost
 UPDATE job SET cost=:micros, cost_is_upper_bound=:bound, cost_stale=NULL WHERE job.id = :job_key AND job.input_tokens IS :read AND job.output_tokens IS :written AND job.cached_tokens IS :cached AND job.model IS :model_name;
 
--- public_ids
-SELECT job.public_id FROM job WHERE job.public_id IN ({words});
-
 -- job_files
 SELECT job.files FROM job WHERE job.id = :job_key;
 

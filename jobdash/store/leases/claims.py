@@ -23,14 +23,14 @@ from jobdash.store.leases.transitions import (
 )
 from jobdash.store.leases.work_identity import WorkIdentity
 from jobdash.store.owner import Owner
-from jobdash.store.sanitize import as_json, distinct, public_id, stored, stored_named, stored_words
+from jobdash.store.public_ids import new_public_ids
+from jobdash.store.sanitize import as_json, distinct, stored, stored_named, stored_words
 
 _INSERT = (
     "INSERT INTO job (public_id, provider, account, origin, name, remote_status, raw_status,"
     " succeeded, failed, created_at, done_before)"
     f" VALUES (?, '{LOCAL}', '{LOCAL}', ?, ?, 'pending', 'pending', 0, 0, ?, 0) RETURNING id"
 )
-_TAKEN = "SELECT 1 FROM job WHERE public_id = ?"
 _CLAIM = (
     "UPDATE job SET remote_status = 'in_progress', raw_status = 'in_progress', owner = :owner,"
     " fence = fence + 1, lease_until = now_ms() + :lease, started_at = now_ms(), finished_at = NULL, {counts}"
@@ -205,9 +205,7 @@ def _ready(connection: Connection, found: ResumeCandidate, keyed: bool, now: int
 
 
 def _insert(connection: Connection, want: ClaimRequest, now: int) -> int:
-    fresh = public_id()
-    while connection.execute(_TAKEN, (fresh,)).fetchone():
-        fresh = public_id()
+    (fresh,) = new_public_ids(connection)
     values = (fresh, want.owner.machine, distinct(want.name), now)
     ((job_id,),) = connection.execute(_INSERT, values).fetchall()
     return int(job_id)

@@ -9,7 +9,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from jobdash.store.dialects import base
 from jobdash.store.dialects.base import Connection, Values, greater, transaction
 from jobdash.store.owner import Owner
 
@@ -150,47 +149,34 @@ class Lease:
     def __init__(
         self, connection: Connection, job_id: int, fence: int, attempt: int, lease_ms: int, actor: str
     ) -> None:
-        self._connection = connection
+        self.connection = connection
         self._job_id = job_id
         self._fence = fence
-        self._attempt = attempt
+        self.attempt = attempt
+        """The number of this attempt, as items carry it."""
         self._lease_ms = lease_ms
         self._actor = actor
         self._room: float = 0
         """How many more items fit into the total; known after the first."""
-
-    @property
-    def attempt(self) -> int:
-        """The number of this attempt, as items carry it."""
-        return self._attempt
 
     def write_items(self, outcomes: Sequence[ItemWrite]) -> str:
         """Write the outcomes of items and their counts, and renew the lease; return the job's status.
 
         Counts change by the difference to what is stored, so that an outcome written twice counts once.
         """
-        connection = self._connection
+        connection = self.connection
         if connection.dialect.in_packets:
             return self._or_refused(self._write_packet(outcomes))
-        try:
-            base.begin(connection)
-            succeeded, failed = self._difference(outcomes)
-            status = self._add(succeeded, failed)
-            if status is None:
-                base.roll_back(connection)
-            else:
-                self._upsert(outcomes)
-                base.commit(connection)
-        except BaseException:
-            base.roll_back(connection)
-            raise
-        return self._or_refused(status)
+        with transaction(connection):
+            status = self._or_refused(self._add(*self._difference(outcomes)))
+            self._upsert(outcomes)
+        return status
 
     def _write_packet(self, outcomes: Sequence[ItemWrite]) -> str | None:
         from jobdash.store.leases.item_packet import item_values
 
         statement, values = self._packet()
-        rows = self._connection.write_job(self._job_id, statement, {**values, **item_values(outcomes)})
+        rows = self.connection.write_job(self._job_id, statement, {**values, **item_values(outcomes)})
         return rows[0][0] if rows else None
 
     def _packet(self) -> tuple[str, dict[str, Any]]:
@@ -201,7 +187,7 @@ class Lease:
             "job": self._job_id,
             "fence": self._fence,
             "lease": self._lease_ms,
-            "attempt": self._attempt,
+            "attempt": self.attempt,
         }
 
     def _difference(self, outcomes: Sequence[ItemWrite]) -> tuple[int, int]:
@@ -212,7 +198,7 @@ class Lease:
             if item.key in stored:
                 before = stored[item.key]
             else:
-                row = self._connection.execute(_STATE, (self._job_id, item.key)).fetchone()
+                row = self.connection.execute(_STATE, (self._job_id, item.key)).fetchone()
                 before = row and row[0]
             stored[item.key] = item.outcome
             succeeded += (item.outcome != "error") - (before in _SUCCEEDED)
@@ -224,7 +210,7 @@ class Lease:
         self._room -= change
         if not failed and self._room >= 0:
             return self._status_of(_ADD_SUCCEEDED, (self._lease_ms, succeeded, self._job_id, self._fence))
-        rows = self._connection.execute(
+        rows = self.connection.execute(
             _ADD, (self._lease_ms, succeeded, failed, change, change, self._job_id, self._fence)
         ).fetchall()
         if not rows:
@@ -234,10 +220,10 @@ class Lease:
         return str(status)
 
     def _upsert(self, outcomes: Sequence[ItemWrite]) -> None:
-        number = self._attempt
+        number = self.attempt
         job = self._job_id
         rows = [(job, job, key, what, number, *rest) for key, what, *rest in outcomes]
-        self._connection.executemany(_UPSERT, rows)
+        self.connection.executemany(_UPSERT, rows)
 
     def write_counts(self, succeeded: int, failed: int) -> str:
         """Write the counts of a job without keys, and renew the lease; return the job's status."""
@@ -252,11 +238,11 @@ class Lease:
     def expect(self, keys: Sequence[str]) -> None:
         """Write unknown items as unprocessed, in several transactions."""
         for start in range(0, len(keys), MOST_ROWS):
-            with transaction(self._connection, self._job_id):
+            with transaction(self.connection, self._job_id):
                 held = self._status_of(RENEW, (self._lease_ms, self._job_id, self._fence))
                 if held is not None:
                     job, some = self._job_id, keys[start : start + MOST_ROWS]
-                    self._connection.executemany(_EXPECT, [(job, job, key, self._attempt) for key in some])
+                    self.connection.executemany(_EXPECT, [(job, job, key, self.attempt) for key in some])
             self._or_refused(held)
 
     def count_total(self) -> int:
@@ -278,28 +264,19 @@ class Lease:
             f"WITH wanted (name) AS (VALUES {', '.join(['(?)'] * len(keys))})"
             " SELECT key, outcome, attempt FROM wanted CROSS JOIN item WHERE job_id = ? AND key = name"
         )
-        rows = self._connection.execute(query, (*keys, self._job_id))
+        rows = self.connection.execute(query, (*keys, self._job_id))
         return {key: ItemState(outcome, attempt) for key, outcome, attempt in rows}
-
-    def data_version(self) -> int:
-        """Return a number that changes when another connection has written to the store."""
-        return self._connection.data_version()
-
-    @property
-    def pace_s(self) -> float:
-        """Seconds to collect before the store is read or written again."""
-        return self._connection.dialect.pace_s
 
     def status(self) -> str:
         """Return the job's status as long as it is this worker's."""
-        row = self._connection.execute(_STATUS, (self._job_id, self._fence)).fetchone()
+        row = self.connection.execute(_STATUS, (self._job_id, self._fence)).fetchone()
         return self._or_refused(row and row[0])
 
     def request_cancel(self, reason: str) -> None:
         """Request a cancel of the worker's own job, so that it is shown; nothing if that was done already."""
-        with transaction(self._connection):
+        with transaction(self.connection):
             if self._status_of(_REQUEST_CANCEL, (reason, self._job_id, self._fence)) is not None:
-                add_event(self._connection, self._job_id, self._actor, "cancel", "done", reason)
+                add_event(self.connection, self._job_id, self._actor, "cancel", "done", reason)
         self.status()
 
     def finish(self, status: str, ended: str, error: str | None = None, cancel: str | None = None) -> None:
@@ -307,7 +284,7 @@ class Lease:
 
         ``ended`` is how it ended, in one sentence; ``cancel`` is the reason of a cancel of one's own.
         """
-        with transaction(self._connection):
+        with transaction(self.connection):
             found = self._finish(status, ended, error, cancel)
         self._or_refused(found)
 
@@ -316,25 +293,17 @@ class Lease:
         place = {"id": self._job_id, "fence": self._fence}
         found = self._status_of(_FINISH, {"status": status, "error": error, "cancel": cancel, **place})
         if found is not None:
-            self._connection.execute(_END_ATTEMPT, (ended, self._job_id, self._fence))
-            add_event(self._connection, self._job_id, self._actor, "end", status, ended)
+            self.connection.execute(_END_ATTEMPT, (ended, self._job_id, self._fence))
+            add_event(self.connection, self._job_id, self._actor, "end", status, ended)
         return found
 
-    def set_busy_timeout(self, ms: int) -> None:
-        """Set how long a statement waits for other writers."""
-        self._connection.set_busy_timeout(ms)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
     def _written(self, statement: str, values: Values, *, relaxed: bool = False) -> str:
-        rows = self._connection.write_job(self._job_id, statement, values, relaxed=relaxed)
+        rows = self.connection.write_job(self._job_id, statement, values, relaxed=relaxed)
         return self._or_refused(rows[0][0] if rows else None)
 
     def _status_of(self, statement: str, values: Values) -> str | None:
         # All rows are fetched: a statement that is not at its end would hold up the commit.
-        rows = self._connection.execute(statement, values).fetchall()
+        rows = self.connection.execute(statement, values).fetchall()
         return rows[0][0] if rows else None
 
     def _or_refused(self, status: str | None) -> str:
@@ -344,7 +313,7 @@ class Lease:
 
     def refusal(self) -> LeaseRefused:
         """Return why the lease is lost."""
-        row = self._connection.execute(_REFUSED, (self._job_id,)).fetchone()
+        row = self.connection.execute(_REFUSED, (self._job_id,)).fetchone()
         if row is None:
             return LeaseRefused("is not in the store any more")
         removed_at, status, verdict, fence, owner = row
@@ -362,5 +331,5 @@ class Lease:
         return LeaseRefused(f"was taken over by {f'pid {pid}' if pid else 'another run'}")
 
     def _by(self, action: str) -> str:
-        row = self._connection.execute(_WHO, (self._job_id, action)).fetchone()
+        row = self.connection.execute(_WHO, (self._job_id, action)).fetchone()
         return f" by {row[0]}" if row else ""

@@ -70,7 +70,7 @@ class PartLease(Lease):
     def next_items(self, most: int = MOST_ROWS) -> list[PartItem]:
         """Return the next items that have no outcome yet; empty after the last."""
         place = self._place
-        rows = self._connection.execute(_ITEMS, (place.job_id, self._next, place.behind, most)).fetchall()
+        rows = self.connection.execute(_ITEMS, (place.job_id, self._next, place.behind, most)).fetchall()
         items = [PartItem(*row) for row in rows]
         if items:
             self._next = items[-1].seq + 1
@@ -80,14 +80,12 @@ class PartLease(Lease):
         """Write the end of the job, and release all of its parts."""
         found = super()._finish(status, ended, error, cancel)
         if found is not None:
-            self._connection.execute(_RELEASE_ALL, (self._job_id,))
+            self.connection.execute(_RELEASE_ALL, (self._job_id,))
         return found
 
     def failed_count(self) -> int:
         """Return how many of the job's items have failed, on all workers."""
-        (failed,) = self._connection.execute(
-            "SELECT failed FROM job WHERE id = ?", (self._job_id,)
-        ).fetchone()
+        (failed,) = self.connection.execute("SELECT failed FROM job WHERE id = ?", (self._job_id,)).fetchone()
         return int(failed or 0)
 
     def end_part(self, *, done: bool) -> str | None:
@@ -97,24 +95,24 @@ class PartLease(Lease):
         on, or waits for workers.
         """
         place = self._place
-        with transaction(self._connection):
+        with transaction(self.connection):
             status = self._status_of(RENEW, (self._lease_ms, place.job_id, place.fence))
             values = (int(done), place.job_id, place.number, place.part_fence)
-            if status is None or not self._connection.execute(_END_PART, values).fetchall():
+            if status is None or not self.connection.execute(_END_PART, values).fetchall():
                 raise self.refusal()
-            left, held, until = self._connection.execute(_LEFT, (place.job_id,)).fetchone()
+            left, held, until = self.connection.execute(_LEFT, (place.job_id,)).fetchone()
             if not left:
                 return self._finish("completed", "came to its end", None, None)
             if not held and status == "cancelling":
                 return self._finish("cancelled", "cancelled", None, None)
             word, owner = ("in_progress", OWNER) if held else ("pending", None)
-            self._connection.execute(_SET_HELD, (word, word, owner, until, place.job_id))
+            self.connection.execute(_SET_HELD, (word, word, owner, until, place.job_id))
         return None
 
     def refusal(self) -> LeaseRefused:
         """Return why the lease is lost."""
         place = self._place
-        held = self._connection.execute(f"SELECT status FROM job WHERE {HELD}", (place.job_id, place.fence))
+        held = self.connection.execute(f"SELECT status FROM job WHERE {HELD}", (place.job_id, place.fence))
         if held.fetchone() is None:
             return super().refusal()
         return LeaseRefused(f"goes on elsewhere: its part {place.number + 1} was taken over")
@@ -131,7 +129,7 @@ class PartLease(Lease):
         return WRITE_PART_ITEMS, {**values, "number": place.number, "part_fence": place.part_fence}
 
     def _written(self, statement: str, values: Values, *, relaxed: bool = False) -> str:
-        with transaction(self._connection, self._job_id, relaxed=relaxed):
+        with transaction(self.connection, self._job_id, relaxed=relaxed):
             status = self._status_of(statement, values)
             if status is None or not self._renewed():
                 raise self.refusal()
@@ -140,12 +138,12 @@ class PartLease(Lease):
     def _renewed(self, statement: str = _RENEW_PART) -> bool:
         place = self._place
         values = (self._lease_ms, place.job_id, place.number, place.part_fence)
-        return bool(self._connection.execute(statement, values).fetchall())
+        return bool(self.connection.execute(statement, values).fetchall())
 
     def status(self) -> str:
         """Return the job's status as long as the part is this worker's."""
         place = self._place
         found = super().status()
-        if not self._connection.execute(_HAS_PART, (place.job_id, place.number, place.part_fence)).fetchone():
+        if not self.connection.execute(_HAS_PART, (place.job_id, place.number, place.part_fence)).fetchone():
             raise self.refusal()
         return found

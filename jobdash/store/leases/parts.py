@@ -20,7 +20,8 @@ from jobdash.store.leases.lease import MOST_ROWS, ItemWrite, add_event
 from jobdash.store.leases.part_lease import OWNER, PartLease, PartPlace
 from jobdash.store.leases.transitions import cancel_or_request, is_held_by
 from jobdash.store.owner import Owner
-from jobdash.store.sanitize import distinct, public_id, stored, stored_named
+from jobdash.store.public_ids import new_public_ids
+from jobdash.store.sanitize import distinct, stored, stored_named
 
 MOST_LOST = 3
 """An item at which so many workers in a row were lost is given up: it would end all workers one by one."""
@@ -34,7 +35,6 @@ _INSERT = (
     f" VALUES (?, '{LOCAL}', '{LOCAL}', ?, ?, 'pending', 'pending', 0, 0, ?, now_ms(), 0, ?, now_ms())"
     " RETURNING id"
 )
-_TAKEN = "SELECT 1 FROM job WHERE public_id = ?"
 _INSERT_ITEM = (
     "INSERT INTO item (job_id, seq, key, outcome, attempt, at, given)"
     " VALUES (?, ?, ?, 'waiting', 1, now_ms(), ?)"
@@ -162,9 +162,7 @@ def insert_job(connection: Connection, job: NewFunctionJob) -> str:
     and has no parts: workers see all of its items or none.
     """
     with transaction(connection):
-        fresh = public_id()
-        while connection.execute(_TAKEN, (fresh,)).fetchone():
-            fresh = public_id()
+        (fresh,) = new_public_ids(connection)
         values = (fresh, job.machine, distinct(job.name), len(job.items), job.function)
         ((job_id,),) = connection.execute(_INSERT, values).fetchall()
     for start in range(0, len(job.items), MOST_ROWS):

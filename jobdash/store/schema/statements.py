@@ -80,7 +80,6 @@ _JOBS: dict[str, ClauseElement] = {
         _job.c.model.is_not_distinct_from(bindparam("model_name")),
     )
     .values(cost=bindparam("micros"), cost_is_upper_bound=bindparam("bound"), cost_stale=null()),
-    "public_ids": select(_job.c.public_id).where(_job.c.public_id.in_(words())),
     "job_files": select(_job.c.files).where(_this_job),
     "job_kept_here": select(_job.c.results_folder, _job.c.submit_key, _job.c.fetched_on).where(_this_job),
     "known_by_id": _known.where(_this_job),

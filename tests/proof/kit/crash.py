@@ -9,7 +9,7 @@ from functools import wraps
 from itertools import count
 from typing import Any
 
-from jobdash.store.dialects import base
+from jobdash.store.dialects import sqlite
 from jobdash.store.leases import claims
 from jobdash.store.leases.lease import Lease
 from jobdash.store.leases.part_lease import PartLease
@@ -21,11 +21,11 @@ _WHERE: dict[str, tuple[Any, str]] = {
     "claims._insert": (claims, "_insert"),
     "claims._take": (claims, "_take"),
     "Lease.expect": (Lease, "expect"),
-    "sqlite.begin": (base, "begin"),
+    "sqlite.begin": (sqlite.Connection, "begin"),
     "Lease._difference": (Lease, "_difference"),
     "Lease._add": (Lease, "_add"),
     "Lease._upsert": (Lease, "_upsert"),
-    "sqlite.commit": (base, "commit"),
+    "sqlite.commit": (sqlite.Connection, "commit"),
     "Lease.finish": (Lease, "finish"),
 }
 POINTS = tuple(f"{when} {name}" for name in _WHERE for when in ("before", "after"))
@@ -41,12 +41,12 @@ OUTSIDE = frozenset(
 _WHERE_OF_PARTS: dict[str, tuple[Any, str]] = {
     "part.claim": (part_run, "claim_part"),
     "part.next_items": (PartLease, "next_items"),
-    "part.begin": (base, "begin"),
+    "part.begin": (sqlite.Connection, "begin"),
     "part._difference": (Lease, "_difference"),
     "part._add": (PartLease, "_add"),
     "part._renewed": (PartLease, "_renewed"),
     "part._upsert": (Lease, "_upsert"),
-    "part.commit": (base, "commit"),
+    "part.commit": (sqlite.Connection, "commit"),
     "part.renew": (Lease, "renew"),
     "part.end": (PartLease, "end_part"),
     "part._finish": (PartLease, "_finish"),
