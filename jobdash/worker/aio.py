@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Iterable
 from typing import TypeVar
 
+from jobdash.worker import process
 from jobdash.worker.item import Item
 from jobdash.worker.job import Job, JobOptions
 from jobdash.worker.job_run import JobRun
@@ -34,7 +35,7 @@ class AsyncJob(Job[T]):
         async for value, key in self._to_do_as_it_comes():
             item = self.item(value, key)
             yield item
-            self.passed(item)
+            self._outstanding.pass_by(item)
             self.check()
         self.exhausted()
 
@@ -46,10 +47,6 @@ class AsyncJob(Job[T]):
         async for value in self._async_source:
             for pair in self.unprocessed([value]):
                 yield pair
-
-    def stop_listening(self) -> None:
-        """Restore the handlers of Ctrl-C and SIGTERM, in the thread that received them."""
-        self._run.stop_listening()
 
 
 class CountedValues(AsyncIterator[T]):
@@ -127,7 +124,7 @@ async def enter(
 async def leave(job: AsyncJob[T], error: BaseException | None) -> bool:
     """End a job as its ``async with`` block was left; whether ``error`` goes no further."""
     job.left()
-    job.stop_listening()
+    process.stop_listening(job.token)
     return await asyncio.to_thread(job.conclude, error)
 
 
@@ -135,7 +132,7 @@ async def _begun(options: TrackOptions) -> JobRun:
     run = JobRun(options._replace(on_a_loop=True))
     try:
         await asyncio.to_thread(run.begin)
-        run.listen()
+        process.listen(run.token)
     except BaseException as error:  # cancelled for one, while the thread goes on claiming
         await _concluded(run, error, exhausted=False)
         raise
@@ -143,12 +140,12 @@ async def _begun(options: TrackOptions) -> JobRun:
 
 
 async def _concluded(run: JobRun, error: BaseException | None, *, exhausted: bool) -> None:
-    run.stop_listening()
+    process.stop_listening(run.token)
     await asyncio.to_thread(run.conclude, error, exhausted)
 
 
 async def _left(run: JobRun, error: BaseException | None, yielded: int, at: LoopInstruction | None) -> None:
-    run.stop_listening()
+    process.stop_listening(run.token)
     try:
         await asyncio.to_thread(run.leave, error, yielded, at)
     except RuntimeError:  # no event loop runs any more that could stand still

@@ -150,7 +150,7 @@ class Job(Generic[T]):
         for value, key in self._to_do():
             item = self.item(value, key)
             yield item
-            self.passed(item)
+            self._outstanding.pass_by(item)
             self.check()
         self.exhausted()
 
@@ -261,10 +261,6 @@ class Job(Generic[T]):
 
     def _done_now(self, state: ItemState | None) -> bool:
         return state is not None and state.attempt == self._run.recorder.attempt
-
-    def passed(self, item: Item[T]) -> None:
-        """Record that the loop is past an item."""
-        self._outstanding.pass_by(item)
 
     def settle(self, item: Item[T], error: BaseException | None) -> bool:
         """Record the outcome of an item; return whether the loop continues in spite of an error.

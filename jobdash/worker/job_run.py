@@ -119,14 +119,6 @@ class JobRun:
         with contextlib.suppress(RuntimeError):
             self._heartbeat.start()
 
-    def listen(self) -> None:
-        """Let Ctrl-C and SIGTERM cancel it; in the thread that receives them."""
-        process.listen(self.token)
-
-    def stop_listening(self) -> None:
-        """Restore the handlers of Ctrl-C and SIGTERM."""
-        process.stop_listening(self.token)
-
     def _claim(self, found: TrackSettings) -> None:
         request = settings.claim_request(self._options, found)
         claim = self.recorder.begin(found.database, request, None if self.keyed else self._counts)
@@ -230,7 +222,7 @@ class JobRun:
                 self._heartbeat.stop()
             self.write_end()
         finally:
-            self.stop_listening()
+            process.stop_listening(self.token)
         if self._pid != os.getpid():
             return
         if self.recorder.cancelled_elsewhere:

@@ -136,7 +136,7 @@ class PartRecorder(Recorder):
 
     def _give_up(self, why: str, then: str = "") -> None:
         """End the part: what is not recorded, another worker does again."""
-        self._drop_unwritten()
+        self._unwritten.clear()
         self.close()
         self._token.lose(why)
 

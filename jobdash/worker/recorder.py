@@ -44,7 +44,6 @@ class Recorder(StoreConnection):
         self._written_at = 0.0
         self._seen_version = -1
         self._next_check = 0.0
-        self._unwritten: dict[str, ItemWrite] = {}
         self._counts: Callable[[], tuple[int, int]] | None = None
         self._counts_written = (0, 0)
         self._cancel_written = False
@@ -243,12 +242,6 @@ class Recorder(StoreConnection):
     def _apply(self, status: str) -> None:
         if status == "cancelling":
             self._token.cancel()
-
-    def _unwritten_count(self) -> int:
-        return len(self._unwritten)
-
-    def _drop_unwritten(self) -> None:
-        self._unwritten.clear()
 
 
 def _expect(keys: list[str], lease: Lease) -> bool:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from jobdash.errors import JobdashError, StoreAway, StoreBusy, StoreError, StoreFull
 from jobdash.store.files import Identity
 from jobdash.store.files import identity as identity
-from jobdash.store.leases.lease import Lease, LeaseRefused
+from jobdash.store.leases.lease import ItemWrite, Lease, LeaseRefused
 from jobdash.store.location import StoreLocation
 from jobdash.worker.cancellation import Token
 from jobdash.worker.terminal import print_line
@@ -69,6 +69,8 @@ class StoreConnection:
         self._token = token
         self._lock = threading.RLock()
         self._lease: Lease | None = None
+        self._unwritten: dict[str, ItemWrite] = {}
+        """By key, the outcomes that wait to be written."""
         self._path: StoreLocation = Path()
         self._file: Identity | None = None
         self._trouble_since: float | None = None
@@ -148,7 +150,7 @@ class StoreConnection:
     def _trouble(self, error: StoreError) -> None:
         now = time.monotonic()
         busy = isinstance(error, StoreBusy)
-        if not isinstance(error, _TRANSIENT) or (not busy and self._unwritten_count() > MOST_KEPT):
+        if not isinstance(error, _TRANSIENT) or (not busy and len(self._unwritten) > MOST_KEPT):
             self._give_up(error_text(self._path, error))
             return
         if self._trouble_since is None:
@@ -162,15 +164,8 @@ class StoreConnection:
 
     def _give_up(self, why: str, then: str = RUNS_ON) -> None:
         print_line(f"jobdash: {why} {then}")
-        self._drop_unwritten()
+        self._unwritten.clear()
         self.close()
-
-    def _unwritten_count(self) -> int:
-        """Return how many outcomes wait to be written."""
-        return 0
-
-    def _drop_unwritten(self) -> None:
-        """Drop what waits to be written."""
 
 
 def error_text(path: StoreLocation, error: Exception) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 from weakref import ref
 
 from jobdash.store.leases.continuation import AUTO
-from jobdash.worker import script
+from jobdash.worker import process, script
 from jobdash.worker.item import is_collection, length
 from jobdash.worker.item_encoding import DETAIL_BYTES, kept_key
 from jobdash.worker.job import Job, JobOptions
@@ -193,7 +193,7 @@ class Track(Generic[T]):
         job = self._job = Job(run, source, self._rules)
         try:
             run.begin()
-            run.listen()
+            process.listen(run.token)
             job.seed()
         except BaseException as error:
             run.conclude(error, exhausted=False)
@@ -278,7 +278,7 @@ def _counted(options: TrackOptions, source: Iterable[T], tail: _Tail) -> Generat
     done = 0
     try:
         run.begin()
-        run.listen()
+        process.listen(run.token)
         token, total = run.token, run.total
         for value in source:
             if token.stopped:
