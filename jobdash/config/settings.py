@@ -8,10 +8,11 @@ warning, kept in `Config.warnings`. What is wrong with one account ends that acc
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from jobdash.config.account_reader import AccountReader
 from jobdash.config.accounts import UnusableAccount
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from jobdash.domain.cost import ListPrice
 
 
+T = TypeVar("T")
 MOST_AT_ONCE = 1_000
 """The most parts that one worker can be configured to run at once."""
 _SHORTEST_POLL_MS = 50
@@ -165,37 +167,27 @@ def load(
     reader = _SettingsReader(path, env)
     accounts = reader.accounts(document.pop("accounts", {}))
     stored = reader.database(document.pop("database", None))
-    ui = reader.ui(document.pop("ui", {}))
-    keys = reader.keys(document.pop("keys", {}))
-    sync = reader.sync(document.pop("sync", {}))
-    worker = reader.worker(document.pop("worker", {}))
-    results = reader.results(document.pop("results", {}))
-    notify = reader.notify(document.pop("notify", None))
-    prices = reader.prices(document.pop("prices", {}))
-    retention = reader.retention(document.pop("retention", None))
-    default_account = reader.default_account(document.pop("default_account", None), accounts)
-    read_only = reader.read_only(document.pop("read_only", False))
-    for unknown in document:
-        reader.warn(f"[{unknown}] is not known")
-    return Config(
+    config = Config(
         path=path,
         exists=path.exists(),
-        database=_database(database, stored, env),
         accounts=accounts,
         unusable=tuple(reader.unusable),
         half_set=tuple(reader.half_set),
-        ui=ui,
-        keys=keys,
-        sync=sync,
-        worker=worker,
-        results=results,
-        notify=notify,
-        prices=prices,
-        retention=retention,
-        default_account=default_account,
-        read_only=read_only,
-        warnings=tuple(reader.warnings),
+        ui=reader.ui(document.pop("ui", {})),
+        keys=reader.keys(document.pop("keys", {})),
+        sync=reader.sync(document.pop("sync", {})),
+        worker=reader.worker(document.pop("worker", {})),
+        results=reader.results(document.pop("results", {})),
+        notify=reader.notify(document.pop("notify", None)),
+        prices=reader.prices(document.pop("prices", {})),
+        retention=reader.retention(document.pop("retention", None)),
+        default_account=reader.default_account(document.pop("default_account", None), accounts),
+        read_only=reader.read_only(document.pop("read_only", False)),
+        database=_database(database, stored, env),
     )
+    for unknown in document:
+        reader.warn(f"[{unknown}] is not known")
+    return replace(config, warnings=tuple(reader.warnings))
 
 
 def _database(option: str | None, stored: str | None, env: Mapping[str, str]) -> StoreLocation:
@@ -236,52 +228,57 @@ class _SettingsReader:
     def error(self, message: str) -> ConfigError:
         return ConfigError(f"{clean(str(self.path))}: {clean(message)}")
 
+    def want(self, value: object, kind: type[T], words: str) -> T:
+        """Return a value of a type; ``words`` say what has to be there instead of any other."""
+        if not isinstance(value, kind):
+            raise self.error(words)
+        return value
+
+    @contextmanager
+    def at(self, place: str) -> Iterator[None]:
+        """Let a ValueError be a mistake at a place."""
+        try:
+            yield
+        except ValueError as error:
+            raise self.error(f"{place}{error}") from None
+
     def table(self, name: str, value: object, known: tuple[str, ...]) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            raise self.error(f"[{name}] has to be a table")
-        for key in value:
+        found = self.want(value, dict, f"[{name}] has to be a table")
+        for key in found:
             if key not in known:
                 self.warn(f"[{name}] {key} is not known; there are {', '.join(known)}")
-        return {key: value[key] for key in known if key in value}
+        return {key: found[key] for key in known if key in found}
 
     def database(self, value: object) -> str | None:
-        if value is not None and not isinstance(value, str):
-            raise self.error("database has to be a text: the path of the store")
-        return value
+        words = "database has to be a text: the path of the store"
+        return None if value is None else self.want(value, str, words)
 
     def read_only(self, value: object) -> str | None:
         """Return why nothing may be changed, where the setting is on."""
-        if not isinstance(value, bool):
-            raise self.error("read_only has to be true or false")
-        return f"read_only is set in {clean(str(self.path), 120)}" if value else None
+        is_on = self.want(value, bool, "read_only has to be true or false")
+        return f"read_only is set in {clean(str(self.path), 120)}" if is_on else None
 
     def default_account(self, value: object, accounts: tuple[Account, ...]) -> str | None:
         if value is None:
             return None
-        if not isinstance(value, str):
-            raise self.error("default_account has to be a text: the name of an account")
+        name = self.want(value, str, "default_account has to be a text: the name of an account")
         names = [account.name for account in accounts]
-        if value not in names and value not in {account.name for account in self.unusable}:
-            self.warn(f"default_account: no account {value!r}; there are {', '.join(names) or 'none'}")
+        if name not in names and name not in {account.name for account in self.unusable}:
+            self.warn(f"default_account: no account {name!r}; there are {', '.join(names) or 'none'}")
             return None
-        return value
+        return name
 
     def accounts(self, value: object) -> tuple[Account, ...]:
         """Return the accounts that can be used; those that cannot are in `unusable`."""
-        if not isinstance(value, dict):
-            raise self.error("[accounts] has to hold tables like [accounts.work]")
+        tables = self.want(value, dict, "[accounts] has to hold tables like [accounts.work]")
         reader = AccountReader(self.env, self.warn)
-        accounts = reader.read(value)
+        accounts = reader.read(tables)
         self.unusable, self.half_set = reader.unusable, reader.half_set
         return accounts
 
     def span(self, table: str, key: str, values: Mapping[str, Any], default: int) -> int:
-        if key not in values:
-            return default
-        try:
-            return parse_span(str(values[key]))
-        except ValueError as error:
-            raise self.error(f"[{table}] {key}: {error}") from None
+        with self.at(f"[{table}] {key}: "):
+            return parse_span(str(values[key])) if key in values else default
 
     def ui(self, value: object) -> UiSettings:
         values = self.table("ui", value, UiSettings._fields)
@@ -294,18 +291,11 @@ class _SettingsReader:
             if column not in COLUMN_SETTINGS:
                 known = ", ".join(COLUMN_SETTINGS)
                 self.warn(f"[ui] columns: {column} is not known; there are {known}")
-        ascii_only = values.get("ascii")
-        if ascii_only is not None and not isinstance(ascii_only, bool):
-            raise self.error("[ui] ascii has to be true or false")
+        if "ascii" in values:
+            self.want(values["ascii"], bool, "[ui] ascii has to be true or false")
         for key in ("theme", "sort"):
-            if not isinstance(values.get(key, ""), str):
-                raise self.error(f"[ui] {key} has to be a text")
-        return UiSettings(
-            theme=values.get("theme", ""),
-            columns=tuple(columns),
-            sort=values.get("sort", "created"),
-            ascii=ascii_only,
-        )
+            self.want(values.get(key, ""), str, f"[ui] {key} has to be a text")
+        return UiSettings(**{**values, "columns": tuple(columns)})
 
     def keys(self, value: object) -> dict[str, str]:
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value.values()):
@@ -314,8 +304,9 @@ class _SettingsReader:
 
     def results(self, value: object) -> Path | None:
         folder = self.table("results", value, ("folder",)).get("folder")
-        if folder is not None and not isinstance(folder, str):
-            raise self.error("[results] folder has to be a text: a path")
+        if folder is None:
+            return None
+        folder = self.want(folder, str, "[results] folder has to be a text: a path")
         return at_home(folder).absolute() if folder else None
 
     def sync(self, value: object) -> SyncSettings:
@@ -330,10 +321,8 @@ class _SettingsReader:
     def worker(self, value: object) -> WorkerSettings:
         values = self.table("worker", value, ("concurrency", "engine", "poll"))
         default = WorkerSettings()
-        concurrency, engine = (
-            values.get("concurrency", default.concurrency),
-            values.get("engine", default.engine),
-        )
+        concurrency = values.get("concurrency", default.concurrency)
+        engine = values.get("engine", default.engine)
         if type(concurrency) is not int or not 1 <= concurrency <= MOST_AT_ONCE:
             raise self.error(f"[worker] concurrency has to be a whole number from 1 to {MOST_AT_ONCE:,}")
         if not isinstance(engine, str) or not engine:
@@ -348,10 +337,8 @@ class _SettingsReader:
             return None
         from jobdash.config.notify import NOTIFY_SETTINGS, read_notify
 
-        try:
+        with self.at("[notify] "):
             settings = read_notify(self.table("notify", value, NOTIFY_SETTINGS), self.env)
-        except ValueError as error:
-            raise self.error(f"[notify] {error}") from None
         return settings if settings.enabled else None
 
     def prices(self, value: object) -> dict[str, ListPrice]:
@@ -359,17 +346,13 @@ class _SettingsReader:
             return {}
         from jobdash.config.prices import read_prices
 
-        try:
+        with self.at(""):
             return read_prices(value, self.table)
-        except ValueError as error:
-            raise self.error(str(error)) from None
 
     def retention(self, value: object) -> Retention | None:
         if value is None:
             return None
         from jobdash.config.retention import RETENTION_SETTINGS, read_retention
 
-        try:
+        with self.at("[retention] "):
             return read_retention(self.table("retention", value, RETENTION_SETTINGS))
-        except ValueError as error:
-            raise self.error(f"[retention] {error}") from None
