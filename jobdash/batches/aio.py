@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from jobdash.operations.submission.check import sent_before
 from jobdash.operations.submission.outcome import SubmitEnd
 from jobdash.operations.submission.queue import submit_file
 from jobdash.operations.submission.request import SubmitRequest, order
+from jobdash.operations.submission.submit import SubmitRefused
 from jobdash.operations.writer_thread import WriterThread
 
 __all__ = ["cancel", "fetch", "get", "list", "results", "resume", "submit", "wait"]
@@ -157,7 +158,12 @@ async def submit(
             )
             if not again:
                 session.refuse_identical(wanted)
-            (done,) = await submit_file(wanted, session.accounts[wanted.account.name], session.work)
+                wanted = replace(wanted, known=frozenset())
+            try:
+                (done,) = await submit_file(wanted, session.accounts[wanted.account.name], session.work)
+            except SubmitRefused:
+                session.refuse_identical(wanted)
+                raise
             made = None if done.row is None else session.batch(done.row)
     if done.end is SubmitEnd.REJECTED:
         raise ConfigError(done.reason)

@@ -51,7 +51,12 @@ def situation(context: CliContext, *, named: bool) -> DecisionContext:
     config = context.config
     usable = frozenset(account.name for account in config.accounts)
     return DecisionContext(
-        store_time(), usable, named, servers=servers(config.accounts), unusable=config.unusable_words
+        store_time(),
+        usable,
+        named,
+        servers=servers(config.accounts),
+        unusable=config.unusable_words,
+        limited=config.limited,
     )
 
 

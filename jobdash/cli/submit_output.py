@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from jobdash.cli.clock import store_time
@@ -45,6 +45,8 @@ class SubmitReport:
     error: str = ""
     sent_before: list[JobRow] = field(default_factory=list)
     """Jobs that came of the identical file."""
+    same_as: str | None = None
+    """An earlier file of the command line with the same content."""
     waiting: int = 0
     """How many of its parts would wait here for room."""
     cost: Cost | None = None
@@ -118,6 +120,7 @@ def _dry_run_json(report: SubmitReport) -> dict[str, object]:
         "tags": wanted.tags,
         "embeddings": wanted.check.embeddings,
         "sha256": wanted.check.digest,
+        "same_as": report.same_as,
         "sent_before": [
             {
                 "id": row.public_id,
@@ -218,6 +221,9 @@ def submit_files(context: CliContext, reports: Sequence[SubmitReport], *, dry_ru
             assert report.wanted is not None
             print_error(what(report.wanted))
         ask("Submit it all the same" if len(sound) == 1 else f"Submit {len(sound)} files all the same")
+    if not yes:
+        for report in sound:
+            _refuse_unknown(report)
     stopped = bool(sound) and run_stoppable(lambda stop: _submit_all(context, sound, stop))
     print_submitted(context, reports)
     return _exit_code(reports, stopped=stopped)
@@ -226,18 +232,29 @@ def submit_files(context: CliContext, reports: Sequence[SubmitReport], *, dry_ru
 def _print_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_run: bool) -> bool:
     """Print what a person should confirm; return whether there is anything."""
     found = False
+    files: dict[str, str] = {}
     for report in sound:
         assert report.wanted is not None
+        same = files.setdefault(report.wanted.check.digest, report.file)
+        report.same_as = None if same is report.file else same
         report.sent_before = _sent_before(context, report.wanted, dry_run=dry_run)
         report.waiting = _waiting(context, report.wanted, dry_run=dry_run)
         report.cost = expected_cost(report.wanted, context.config.prices, store_time()) if dry_run else None
         now = store_time()
         again = [same_file(row, now) for row in report.sent_before]
+        again += [f"the same content as {report.same_as}"] if report.same_as is not None else []
         for doubt in [*report.wanted.doubts, *again]:
             found = True
             prefix = "" if len(sound) == 1 else f"{report.file}: "
             print_error(f"{prefix}{doubt}", Style.WARN)
     return found
+
+
+def _refuse_unknown(report: SubmitReport) -> None:
+    """Have a submit refused where the identical file is sent meanwhile, and nobody was asked about that."""
+    assert report.wanted is not None
+    if not report.sent_before and report.same_as is None:
+        report.wanted = replace(report.wanted, known=frozenset())
 
 
 async def _submit_all(context: CliContext, sound: Sequence[SubmitReport], stop: CancelToken) -> bool:

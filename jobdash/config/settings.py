@@ -134,6 +134,11 @@ class Config:
         return frozenset(own | {each.name for each in self.others if each.is_alive})
 
     @property
+    def limited(self) -> frozenset[str]:
+        """The names of the accounts with a limit of enqueued tokens."""
+        return frozenset(each.name for each in self.accounts if each.enqueued_limit is not None)
+
+    @property
     def unusable_words(self) -> dict[str, str]:
         """By name of each account that cannot be used here, a sentence that says why."""
         others = {account.name: str(account) for account in self.others}

@@ -112,6 +112,8 @@ class Plan:
     """By name, the providers of its jobs, as far as they are installed."""
     remainders: Mapping[int, Remainder] = field(default_factory=dict)
     """By id of a batch, what is left of it and its retries: of a retry alone."""
+    limited: frozenset[str] = frozenset()
+    """The accounts with a limit of enqueued tokens: what has no room there waits here."""
     results_left: Mapping[int, bool | None] = field(default_factory=dict)
     """By id of a batch, whether its provider has results of it; None where nothing is counted. Of a removal
     alone, and where it was looked up."""
@@ -287,6 +289,8 @@ class DecisionContext:
     """By server and profile, the names of those that cannot cancel a batch."""
     unusable: Mapping[str, str] = field(default_factory=dict)
     """By account that is configured with a mistake, a sentence that says which."""
+    limited: frozenset[str] = frozenset()
+    """The accounts with a limit of enqueued tokens: what has no room there waits here."""
 
     def no_account(self, name: str) -> str:
         """Return why a job's account, which is none of `accounts`, cannot be used."""

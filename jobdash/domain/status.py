@@ -30,6 +30,9 @@ FORCE_FAILED = "force_failed"
 UNCONFIRMED = "unconfirmed"
 """The raw status of a batch whose submit got no answer, where nothing shows what came of it."""
 
+NOT_SUBMITTED = "not submitted"
+"""The raw status of a job that certainly never became a batch."""
+
 QUEUED_HERE = "queued here"
 """The raw status of a batch that waits on this computer until there is room at its provider."""
 

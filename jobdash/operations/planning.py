@@ -53,6 +53,7 @@ def plan_jobs(
         providers=providers_of(found),
         remainders=left,
         results_left=there,
+        limited=situation.limited,
     )
     return plan_again(plan, situation, meant)
 

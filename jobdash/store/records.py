@@ -197,6 +197,8 @@ class NewJob:
     """Retry: how many requests of its family had an error, and are not sent again."""
     digest: str | None = None
     """The SHA-256 of its input file, by which the same file is recognized."""
+    known: frozenset[int] | None = None
+    """The jobs of the same file that the person knows of: any other has this one refused. None: none has."""
     estimated_tokens: int | None = None
     profile: str | None = None
 

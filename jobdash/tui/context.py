@@ -89,6 +89,7 @@ class DashboardContext:
             self._instead,
             servers=self._servers,
             unusable=self.config.unusable_words,
+            limited=self.config.limited,
         )
 
 

@@ -307,6 +307,32 @@ def test_submit_asks_before_the_identical_file_is_sent_again(cli: Cli, batch_fil
     assert cli.calls("POST", "/v1/batches") == 3
 
 
+def test_the_same_content_twice_in_one_command_is_asked_about(cli: Cli, batch_file: Path) -> None:
+    copy = batch_file.with_name("copy.jsonl")
+    copy.write_bytes(batch_file.read_bytes())
+    args = ("submit", str(batch_file), str(copy), "--account", "openai")
+
+    unasked = cli(*args)
+
+    assert (unasked.code, cli.calls("POST", "/v1/batches")) == (4, 0)
+    assert f"{copy}: the same content as {batch_file}" in unasked.err
+    assert [each["same_as"] for each in cli.json(*args, "--dry-run")["files"]] == [None, str(batch_file)]
+    assert cli.at_terminal("y\n", *args).code == 0
+    assert cli.calls("POST", "/v1/batches") == 2
+
+
+def test_of_two_submits_of_one_file_at_once_one_is_refused(cli: Cli, batch_file: Path) -> None:
+    args = ("submit", str(batch_file), "--account", "openai")
+    cli("list")  # makes the store
+
+    started = [cli.start(*args) for _ in range(2)]
+    ran = [process.communicate(timeout=60) for process in started]
+
+    assert sorted(process.returncode for process in started) in ([0, 1], [0, 4])  # the second, or asked about
+    assert cli.calls("POST", "/v1/batches") == 1
+    assert any("the identical file was sent" in err for _, err in ran)
+
+
 def test_what_was_certainly_not_created_may_be_sent_again_without_a_question(
     cli: Cli, batch_file: Path
 ) -> None:

@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 from operations_kit import World, openai_requests
 
-from jobdash.demo.emulator import BatchPlan, ErrorAnswer, Reset, Timing
+from jobdash.demo.emulator import BatchFailure, BatchPlan, ErrorAnswer, Reset, Timing
 from jobdash.domain.account import Account
+from jobdash.domain.describe.plan_text import notes
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, ActionResult
+from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Note, Plan
 from jobdash.domain.status import QUEUED_HERE, Status
 from jobdash.errors import OverLimit, UsageError
 from jobdash.operations.execution import execute
 from jobdash.operations.fetch import fetch
 from jobdash.operations.job_lookup import Browser, Scope, Sort
+from jobdash.operations.planning import plan_jobs
 from jobdash.operations.results.fetch_request import FetchRequest
 from jobdash.operations.results.input_copies import input_copy
 from jobdash.operations.submission.outcome import SubmitEnd, SubmitOutcome
@@ -236,6 +238,49 @@ async def test_a_cancel_in_the_queue_is_done_at_once_and_asks_nobody(world: Worl
     await polled(world)
     assert world.calls(*CREATE) == 1
     assert world.calls("POST", "*/cancel") == 0
+
+
+async def test_a_retry_waits_for_room_like_any_other_batch(world: World, file: Path, tmp_path: Path) -> None:
+    account = await limited(world, enqueued_limit=tokens(file, 10))
+    going = world.emulator.openai.plan
+    world.emulator.openai.plan = replace(going, failures=(BatchFailure(3),))
+    (done,) = await submitted(world, wanted(file, account, split=False))
+    await polled(world, RUNNING + 60)
+    world.emulator.openai.plan = going
+    row = done.row
+    assert row is not None
+    other = rewrite(file, tmp_path / "other.jsonl", "haiku", "novel")
+    await submitted(world, wanted(other, account, split=False))
+    assert world.calls(*CREATE) == 2
+
+    room = "what openai has no room for now waits here, and is sent when it has"
+
+    def planned() -> Plan:
+        (now,) = world.browser.rows([row.id]).values()
+        situation = replace(world.work.situation(), limited=world.config.limited)
+        return plan_jobs(Action.RETRY, [now], situation, Choices(), browser=world.browser)
+
+    async def retried() -> ActionOutcome:
+        (outcome,) = (await execute(planned(), world.work, lambda _one: None)).outcomes
+        return outcome
+
+    assert Note("Room", room) in notes(planned())
+    outcome = await retried()
+    assert (outcome.result, outcome.status_after) == (ActionResult.DONE, Status.PENDING)
+    child = rows(world)[-1]
+    assert outcome.reason.startswith(f"3 of 10 sent again: 3 errors, queued here as {child.public_id}")
+    assert (child.queued_here, child.parent_id) == (True, row.id)
+    assert (await retried()).reason == f"{child.public_id}, of the same requests, waits here to be sent"
+    assert world.calls(*CREATE) == 2
+
+    await execute(world.plan(Action.CANCEL, [child]), world.work, lambda _one: None)
+    outcome = await retried()  # the first was never sent
+    assert outcome.result is ActionResult.DONE
+    await polled(world, RUNNING + 60)
+    assert world.calls(*CREATE) == 3
+    await polled(world, RUNNING + 60)
+    (last,) = world.browser.by_public(outcome.reason.split(" as ")[1].split(";")[0])
+    assert (last.status, last.total, last.family) == (Status.COMPLETED, 3, row.public_id)
 
 
 @pytest.mark.parametrize("choices", [{"cancel_first": True}, {"force": True}])

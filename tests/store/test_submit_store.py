@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
-from store_kit import MINUTE, ORIGIN, START, everything, one, put, remote
+from store_kit import MINUTE, ORIGIN, START, actor, everything, one, put, remote
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Status
+from jobdash.domain.time import system_clock
+from jobdash.store.location import StoreLocation
 from jobdash.store.reader import Reader
-from jobdash.store.records import ActionRequest, Intent, IntentKind, NewJob, Refusal
+from jobdash.store.records import ActionRequest, Intent, IntentKind, NewJob, QueuedOptions, Refusal
 from jobdash.store.writer import Writer
 
 NEW = NewJob("openai", "openai", ORIGIN, "nightly", "key-1", "gpt-x", "/v1/x", 9, {"team": "blue"})
@@ -34,6 +38,31 @@ def test_a_submit_is_written_before_it_is_sent(writer: Writer, reader: Reader) -
     job = reader.job(row.id)
     assert job is not None
     assert (job.submit_key, job.tags) == ("key-1", {"team": "blue"})
+
+
+def test_of_one_file_one_submit_begins_unless_the_others_are_known(path: StoreLocation) -> None:
+    new = replace(NEW, digest="ab" * 32, known=frozenset())
+
+    def begin(number: int) -> bool:
+        with Writer(path, system_clock, actor()) as writer:
+            start.wait()
+            again = replace(new, key=f"key-{number}")
+            if number % 2:
+                return not isinstance(writer.begin_submit(again, deadline=START), Refusal)
+            return not isinstance(writer.enqueue([(again, QueuedOptions("ab" * 32))]), Refusal)
+
+    start = Barrier(6)
+    with ThreadPoolExecutor(6) as pool:
+        begun = list(pool.map(begin, range(6)))
+
+    assert begun.count(True) == 1
+    with Writer(path, system_clock, actor()) as writer:
+        refused = writer.begin_submit(replace(new, key="key-7"), deadline=START)
+        assert isinstance(refused, Refusal)
+        assert refused.row is not None
+        assert refused.reason == f"the identical file was sent meanwhile, as {refused.row.public_id}"
+        for number, known in ((8, frozenset({refused.row.id})), (9, None)):
+            _begin(writer, replace(new, key=f"key-{number}", known=known))
 
 
 def test_tags_whose_names_are_kept_alike_stay_two(writer: Writer, reader: Reader) -> None:

@@ -103,6 +103,9 @@ def _retry_notes(plan: Plan) -> list[Note]:
     cut = sum(remainder.cut_off or 0 for _, remainder in left)
     if cut and CUT_OFF not in only:
         found.append(Note("Left out", f"{quantity(cut, 'answer')} cut off"))
+    if limited := sorted({job.account for job, _ in left} & plan.limited):
+        whose = " and ".join(limited)
+        found.append(Note("Room", f"what {whose} has no room for now waits here, and is sent when it has"))
     found += _refused_whole([job for job, _ in left], own_input=plan.choices.input is not None)
     cost = expected((job, remainder.chosen(only)) for job, remainder in left)
     billed = f": {cost}, by what each answer has cost" if cost else ""

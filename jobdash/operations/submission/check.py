@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jobdash.domain.account import Account
@@ -75,6 +75,7 @@ def check(
     except (UsageError, StoreError) as error:
         return SubmitCheck(None, str(error), over_limit=isinstance(error, OverLimit))
     cost = expected_cost(request, prices, now)
+    request = replace(request, known=frozenset(row.id for row in before))
     return SubmitCheck(request, sent_before=tuple(before), waiting=waiting, cost=cost)
 
 

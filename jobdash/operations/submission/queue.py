@@ -32,6 +32,7 @@ from jobdash.operations.submission.submit import (
     DEADLINE_MS,
     GIVEN_UP,
     SubmitAbandoned,
+    SubmitRefused,
     SubmitRun,
     new_job,
     new_submit_key,
@@ -39,7 +40,7 @@ from jobdash.operations.submission.submit import (
 )
 from jobdash.providers.base import Submission
 from jobdash.store.commands.queue import NO_ROOM
-from jobdash.store.records import NewJob, QueuedOptions, TakenSubmit
+from jobdash.store.records import NewJob, QueuedOptions, Refusal, TakenSubmit
 from jobdash.store.writer import Writer
 
 BACK_OFF_MS = MINUTE
@@ -55,7 +56,8 @@ async def submit_file(
     """Submit a file; return an outcome for each of its parts, in their order, or the one of the whole.
 
     Parts, and batches of an account with an enqueued limit, are queued first, and sent as far as there is
-    room. OSError or UsageError when the file cannot be copied, or has changed since it was checked.
+    room. OSError or UsageError when the file cannot be copied, or has changed since it was checked;
+    SubmitRefused when the same requests were sent meanwhile.
     """
     if not wanted.queues:
         return (await submit(wanted, caller, work, sleep=sleep),)
@@ -81,11 +83,14 @@ async def enqueue(wanted: SubmitRequest, caller: AccountClient, work: OperationC
             options = QueuedOptions(part.check.digest, part.check.embeddings, part.keep_input)
             queued.append((new, options))
             await asyncio.to_thread(_keep, part, work.store.path, key)
-        return await work.store.write(Writer.enqueue, queued)
+        rows = await work.store.write(Writer.enqueue, queued)
+        if isinstance(rows, Refusal):
+            raise SubmitRefused(rows.reason)
     except BaseException:
         for new, _ in queued:
             drop_input_copy(work.store.path, new.key)
         raise
+    return rows
 
 
 def _keep(part: SubmitRequest, store: Path, key: str) -> None:

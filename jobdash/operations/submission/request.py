@@ -42,6 +42,9 @@ class SubmitRequest:
     """Retry: how many requests of its family had an answer, and how many an error, and are not sent again."""
     bulk: str | None = None
     """Retry: the id of the action that it is a part of."""
+    known: frozenset[int] | None = None
+    """The jobs of the identical file that a person knows of: it is not sent where there is another one.
+    None: it is sent whatever was sent before."""
 
     @property
     def queues(self) -> bool:

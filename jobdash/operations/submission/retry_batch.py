@@ -30,9 +30,10 @@ from jobdash.operations.results.fetch_request import FetchRequest
 from jobdash.operations.results.folder import RESULTS
 from jobdash.operations.results.items import ResultFiles, result_files
 from jobdash.operations.results.join import read_requests
-from jobdash.operations.submission.outcome import SubmitEnd, SubmitOutcome
+from jobdash.operations.submission.outcome import WELL, SubmitEnd, SubmitOutcome
+from jobdash.operations.submission.queue import submit_file
 from jobdash.operations.submission.request import order
-from jobdash.operations.submission.submit import SubmitRefused, submit
+from jobdash.operations.submission.submit import SubmitRefused
 
 _NAMED_KEYS = 3
 
@@ -231,13 +232,14 @@ class _Retry:
             keep_input=family.copy is not None,  # of what a person kept no copy, none is made now
         )
         wanted = replace(wanted, parent_id=family.last.row.id, kept=kept, bulk=self._plan.bulk)
-        return await submit(wanted, caller, self._work)
+        (done,) = await submit_file(wanted, caller, self._work)
+        return done
 
     def _outcome(self, family: Family, selected: SelectedRequests, submitted: SubmitOutcome) -> ActionOutcome:
         row = submitted.row
         if submitted.end is SubmitEnd.STOPPED:
             return _stopped(self._job)
-        if submitted.end is not SubmitEnd.CREATED or row is None:
+        if submitted.end not in WELL or row is None:
             where = "" if row is None else f"; see {row.public_id}"
             return ActionOutcome(
                 self._job, ActionResult.FAILED, f"{submitted.reason}{where}", row.status if row else None
@@ -248,7 +250,9 @@ class _Retry:
             selected.parts.get(MISSING, 0),
             selected.parts.get(CUT_OFF, 0),
         )
-        notes = [f"{sent_again(left, self._plan.choices.only)}, as {row.public_id}", submitted.reason]
+        here = "queued here" if submitted.end is SubmitEnd.QUEUED else ""
+        how = f"{here} as" if here else "as"
+        notes = [f"{sent_again(left, self._plan.choices.only)}, {how} {row.public_id}", submitted.reason]
         return ActionOutcome(self._job, ActionResult.DONE, "; ".join(filter(None, notes)), row.status)
 
 

@@ -66,8 +66,8 @@ async def submit(
     """Upload the file, wait until it is processed, and create the batch; nothing is sent twice.
 
     The job and the intent are on disk before the upload. A refusal fails the job; without an answer to the
-    creation it stays pending until a sync finds its key, or ten minutes have passed. Raises SubmitRefused for
-    a retry when another one of the same requests was faster.
+    creation it stays pending until a sync finds its key, or ten minutes have passed. Raises
+    SubmitRefused when the same requests were sent meanwhile.
     """
     submission = Submission(
         path=wanted.check.path,
@@ -93,6 +93,7 @@ def new_job(wanted: SubmitRequest, origin: str, key: str) -> NewJob:
         endpoint=wanted.endpoint,
         total=wanted.check.requests,
         digest=wanted.check.digest,
+        known=wanted.known,
         tags=wanted.tags,
         estimated_tokens=wanted.estimated_tokens,
         profile=profile_name(wanted.account),
@@ -108,7 +109,7 @@ def new_submit_key() -> str:
 
 
 class SubmitRefused(JobdashError):
-    """The store refused a submit before anything was sent: another retry of the same requests was faster."""
+    """The store refused a submit before anything was sent: the same requests were sent already."""
 
 
 class SubmitAbandoned(JobdashError):

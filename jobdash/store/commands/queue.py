@@ -8,7 +8,7 @@ from dataclasses import asdict, fields, replace
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import QUEUED_HERE, Status
-from jobdash.store.commands.submit import SUBMITTING, SubmitWrites, family_of
+from jobdash.store.commands.submit import SUBMITTING, UNSET_SUPERSEDED, SubmitWrites, family_of
 from jobdash.store.dialects.base import Connection
 from jobdash.store.public_ids import new_public_ids
 from jobdash.store.records import (
@@ -48,15 +48,25 @@ _RENEW_CREATION = Statement("renew_creation")
 class QueueWrites(SubmitWrites):
     """Writes what waits in the queue, takes it out for one sender, and puts it back."""
 
-    def enqueue(self, parts: Sequence[tuple[NewJob, QueuedOptions]]) -> list[JobRow]:
-        """Write jobs that wait to be sent, several of them as one family; on disk when this returns."""
+    def enqueue(self, parts: Sequence[tuple[NewJob, QueuedOptions]]) -> list[JobRow] | Refusal:
+        """Write jobs that wait to be sent, several of them as one family; on disk when this returns.
+
+        Refused when requests of one were sent already; see `_sent_already`.
+        """
         with self._transaction(durable=True) as connection:
+            for new, _ in parts:
+                if refusal := self._sent_already(connection, new):
+                    return refusal
             now = self._clock()
+            if len(parts) == 1:
+                ((new, options),) = parts
+                row = self._insert_linked(connection, new, now, queued=_encoded(options))
+                self._add_event(connection, now, "queue", row, "done")
+                return [row]
             ids = new_public_ids(connection, len(parts))
-            family = ids[0] if len(parts) > 1 else None
             rows = [
                 self._insert_new(
-                    connection, new, now, public_id=public_id, family=family, queued=_encoded(options)
+                    connection, new, now, public_id=public_id, family=ids[0], queued=_encoded(options)
                 )
                 for public_id, (new, options) in zip(ids, parts, strict=True)
             ]
@@ -236,6 +246,7 @@ class QueueWrites(SubmitWrites):
                 cancel_reason=request.reason and stored(request.reason),
                 queued=None,
             )
+            UNSET_SUPERSEDED.run(connection, child_key=row.id)  # its requests may be sent again
             row = self._row_now(connection, row.id)
             self._add_event(connection, now, "cancel", row, "done", NEVER_SENT, bulk=request.bulk)
             return row

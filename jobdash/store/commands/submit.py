@@ -6,7 +6,7 @@ from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
-from jobdash.domain.status import LABELS, QUEUED_HERE, UNCONFIRMED, Status
+from jobdash.domain.status import LABELS, NOT_SUBMITTED, QUEUED_HERE, UNCONFIRMED, Status
 from jobdash.domain.text import quantity
 from jobdash.store.commands.intents import LATE
 from jobdash.store.commands.snapshots import SnapshotWrites
@@ -17,13 +17,13 @@ from jobdash.store.rows import CLOCKS_APART_MS
 from jobdash.store.sanitize import distinct, stored, stored_error, stored_named, stored_words
 from jobdash.store.statements import Statement
 
-NOT_SUBMITTED = "not submitted"
 SUBMITTING = "submitting"
-"""Values of ``raw_status`` before a provider gives one, beside `UNCONFIRMED`."""
+"""The raw status of a job while it is sent."""
 
+_JOBS_OF_FILE = Statement("jobs_of_file")
 _SUPERSEDED_BY = Statement("superseded_by")
 _PARENT = Statement("parent_of_job")
-_UNSET_SUPERSEDED = Statement("unset_superseded")
+UNSET_SUPERSEDED = Statement("unset_superseded")
 _SHORTEN_INTENT = Statement("shorten_intent")
 _INSERT_JOB = Statement("insert_submitted_job")
 _INSERT_TAG = Statement("insert_tag")
@@ -59,24 +59,45 @@ class SubmitWrites(SnapshotWrites):
     ) -> tuple[JobRow, Intent] | Refusal:
         """Write a pending job and the intent to submit it; on disk when this returns.
 
-        Refused when the parent has a retry that may exist at its provider: what that was answered is not
-        known to the caller, who has to plan again.
+        Refused when its requests were sent already; see `_sent_already`.
         """
         with self._transaction(durable=True) as connection:
-            if new.parent_id is not None:
-                child = self._last_retry(connection, new.parent_id)
-                if child is not None:
-                    state = f"still {LABELS[child.status]}" if child.unfinished else LABELS[child.status]
-                    return Refusal(f"its requests were sent again as {child.public_id}, {state}", child)
+            if refusal := self._sent_already(connection, new):
+                return refusal
             now = self._clock()
-            parent = None if new.parent_id is None else self._row(connection, new.parent_id)
-            row = self._insert_new(connection, new, now, family=family_of(parent))
-            if parent is not None:
-                self._set(connection, parent.id, superseded_by=row.id, family=row.family)
-            self._make_due(connection, row.account)
+            row = self._insert_linked(connection, new, now)
             digest = {"digest": new.digest} if new.digest else None
             kind = IntentKind.SUBMIT
             return row, self._open(connection, now, kind, row, deadline, bulk=bulk, choices=digest)
+
+    def _sent_already(self, connection: Connection, new: NewJob) -> Refusal | None:
+        """Return why a job must not be sent; None where it may be.
+
+        Either its parent has a retry that may exist at its provider: what that was answered is not known to
+        the caller, who has to plan again. Or the same file was sent since a person was asked about it.
+        """
+        self._make_due(connection, new.account)  # first, so that other submits to it wait on a server
+        if new.parent_id is not None and (child := self._last_retry(connection, new.parent_id)) is not None:
+            state = f"still {LABELS[child.status]}" if child.unfinished else LABELS[child.status]
+            return Refusal(f"its requests were sent again as {child.public_id}, {state}", child)
+        if new.known is None or not new.digest:
+            return None
+        mark = f'%"digest": "{new.digest}"%'
+        for (job_id,) in _JOBS_OF_FILE.run(connection, mark=mark).fetchall():
+            if job_id not in new.known:
+                row = self._row_now(connection, job_id)
+                return Refusal(f"the identical file was sent meanwhile, as {row.public_id}", row)
+        return None
+
+    def _insert_linked(
+        self, connection: Connection, new: NewJob, now: int, *, queued: str | None = None
+    ) -> JobRow:
+        """Write a new job, and on its parent, if it is a retry, that its requests are sent again."""
+        parent = None if new.parent_id is None else self._row(connection, new.parent_id)
+        row = self._insert_new(connection, new, now, family=family_of(parent), queued=queued)
+        if parent is not None:
+            self._set(connection, parent.id, superseded_by=row.id, family=row.family)
+        return row
 
     def set_uploaded_file(self, job_id: int, file_id: str) -> None:
         """Write the id of an uploaded file, so that it can be deleted if no batch is made of it."""
@@ -151,7 +172,7 @@ class SubmitWrites(SnapshotWrites):
             if self._row_now(connection, intent.job_id).remote_id is None:
                 self._set(connection, intent.job_id, **columns)
                 if columns["remote_status"] == Status.FAILED:
-                    _UNSET_SUPERSEDED.run(connection, child_key=intent.job_id)
+                    UNSET_SUPERSEDED.run(connection, child_key=intent.job_id)
             return self._log_answer(connection, intent, action, "failed", reason)
 
     def adopt_batch(self, job_id: int, remote: RemoteJob, asked_at: int) -> JobRow | Refusal:
@@ -181,7 +202,7 @@ class SubmitWrites(SnapshotWrites):
             if refusal is not None:
                 return refusal
             self._set(connection, job_id, **self._never_sent(reason))
-            _UNSET_SUPERSEDED.run(connection, child_key=job_id)
+            UNSET_SUPERSEDED.run(connection, child_key=job_id)
             row = self._row_now(connection, job_id)
             self._add_event(connection, self._clock(), "adopt", row, "failed", reason)
             return row

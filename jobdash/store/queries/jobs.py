@@ -11,6 +11,7 @@ from jobdash.domain.family import JobFamily, job_family
 from jobdash.domain.fields import JOB_FIELDS, Kind
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.provider_info import LOCAL
+from jobdash.domain.status import NOT_SUBMITTED
 from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import (
@@ -58,7 +59,7 @@ class JobReads(AttentionReads):
         Those that certainly do not exist at their provider are left out.
         """
         return self._rows(
-            f"SELECT {COLUMNS} FROM job WHERE raw_status != 'not submitted' AND id IN"
+            f"SELECT {COLUMNS} FROM job WHERE raw_status != '{NOT_SUBMITTED}' AND id IN"
             " (SELECT job_id FROM intent WHERE kind = 'submit' AND choices LIKE ? UNION ALL"
             " SELECT id FROM job WHERE queued IS NOT NULL AND queued LIKE ?) ORDER BY id DESC LIMIT 5",
             (f'%"digest": "{digest}"%', f'%"digest": "{digest}"%'),

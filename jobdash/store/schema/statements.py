@@ -6,11 +6,24 @@ for the assignments of an update, ``{words}`` for a list of values: both are kno
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, case, column, delete, exists, func, null, or_, select, text, update
+from sqlalchemy import (
+    bindparam,
+    case,
+    column,
+    delete,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+    text,
+    union_all,
+    update,
+)
 from sqlalchemy.sql.expression import ClauseElement
 
 from jobdash.domain.notification import NotificationKind
-from jobdash.domain.status import QUEUED_HERE, UNFINISHED, Status, Tab
+from jobdash.domain.status import NOT_SUBMITTED, QUEUED_HERE, UNFINISHED, Status, Tab
 from jobdash.store.merge import KNOWN_COLUMNS
 from jobdash.store.records import IntentKind
 from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, UNFINISHED_REMOTELY
@@ -111,6 +124,20 @@ _JOBS: dict[str, ClauseElement] = {
     .order_by(_job.c.id),
     "insert_listed_job": insert_into(_job, [*_loaded, "updated_at"]),
     "insert_submitted_job": insert_into(_job, _submitted).returning(column("id")),
+    # Those that certainly do not exist at their provider are left out.
+    "jobs_of_file": select(_job.c.id)
+    .where(
+        _job.c.raw_status != NOT_SUBMITTED,
+        _job.c.id.in_(
+            union_all(
+                select(_intents.c.job_id).where(
+                    _intents.c.kind == IntentKind.SUBMIT, _intents.c.choices.like(bindparam("mark"))
+                ),
+                select(_job.c.id).where(_job.c.queued.is_not(None), _job.c.queued.like(bindparam("mark"))),
+            )
+        ),
+    )
+    .order_by(_job.c.id.desc()),
     "superseded_by": select(_job.c.superseded_by).where(_this_job),
     "parent_of_job": select(_job.c.parent_id).where(_this_job),
     "unset_superseded": update(_job)
