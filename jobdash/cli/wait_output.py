@@ -75,8 +75,7 @@ async def _wait(context: CliContext, waiting: WaitProgress, stop: CancelToken) -
         ended = EndedBatches(
             context.config, session.work, lambda: Browser(context.config.database), print_fetched
         )
-        if not waited.timed_out:
-            await ended.fetch_results(waited.rows.values())
+        await ended.fetch_results(waited.rows.values())
         return waited
 
 

@@ -59,11 +59,12 @@ class _Watching:
             async with open_session(self._context, stop) as session:
                 made, browser = self._made(session.work.store), self._context.opened.browser
                 ended = EndedJobs(browser, ALL)
-                reports = await session.syncs.run(send=True) if self._context.config.accounts else []
                 follow = EndedBatches(self._context.config, session.work, browser.again, made.on_fetched)
-                finished = [row for report in reports for row in report.finished]
-                await follow.fetch_results(finished)
-                await follow.ask_expiry(finished)
+                follow.look(browser)
+                reports = await session.syncs.run(send=True) if self._context.config.accounts else []
+                follow.look(browser)
+                await follow.fetch_results(follow.due(browser))
+                await follow.ask_expiry(follow.to_ask(browser))
                 made.report_ended(browser, ended)
                 if made.notifier is not None:
                     with contextlib.suppress(StoreBusy):  # the next one sends them

@@ -66,7 +66,10 @@ def seed_known_batches(emulator: Emulator, origins: Mapping[str, str], now: floa
         **{("openai", name): {} for name, *_ in _COLLECTED},
         ("openai", "press-review"): {},
         ("openai", "ledger-cleanup"): {"cancel_requested_at": round(ms - _CANCEL_ASKED * 1000)},
-        ("work", "newsletter-drafts"): {"results_expire_at": round(ms + _RESULTS_LEFT * 1000)},
+        ("work", "newsletter-drafts"): {
+            "results_expire_at": round(ms + _RESULTS_LEFT * 1000),
+            "fetch_error": "/mnt/batches cannot be written: No space left on device",
+        },
         ("work", "labels-batch-06"): {"left_behind": "its input file not deleted: key rejected (403)"},
     }
     for account in ("openai", "work"):

@@ -40,6 +40,8 @@ class AttentionReason(StrEnum):
     LEFT_BEHIND = "left_behind"
     UNCONFIRMED = "unconfirmed"
     """Its submit got no answer, and a person has to name its batch."""
+    NOT_FETCHED = "not_fetched"
+    """Its account's ``auto_fetch`` could not fetch its results."""
 
 
 class Cause(NamedTuple):
@@ -185,6 +187,9 @@ def _of_ended(row: JobRow, now: int) -> Iterator[Cause]:
     if gone_at is not None and row.fetched_at is None and 0 < gone_at - now < RESULTS_GONE_SOON_MS:
         words = f"results gone in {short_span(gone_at - now)}"
         yield Cause(AttentionReason.RESULTS_GONE, gone_at - RESULTS_GONE_SOON_MS, words)
+    if row.fetch_error and row.fetched_at is None and now - row.updated_at < ENDED_WITHIN_MS:
+        words = f"results not fetched: {clean(row.fetch_error, 200)}"
+        yield Cause(AttentionReason.NOT_FETCHED, row.updated_at, words, words)
     incomplete = row.outcome in {Completeness.PARTIAL, Completeness.ALL_FAILED}
     if row.superseded_by is not None or not (incomplete or row.status in {Status.FAILED, Status.EXPIRED}):
         return  # what was sent again needs attention itself, if it fails

@@ -347,6 +347,7 @@ JOB_FIELDS = (
     JobField("fetched_on", heavy=True, stored="fetched_on", faces=_LIST_DATA),
     JobField("host", "host", heavy=True, faces=_LIST_DATA),
     JobField("percent", kind=Kind.NUMBER, faces=_LIST_DATA, merge=Merge.NUMBER, matches=Match.NUMBER),
+    JobField("fetch_error", "not fetched", faces=_LIST_DATA | Face.SHOW | Face.BATCH),
 )  # fmt: skip
 """Every field, in the order of ``list --csv``, which scripts count by: a new one comes last.
 

@@ -89,6 +89,8 @@ class JobRow(ProviderFields):
     """Of a retry: how many requests of its family had an error, and were not sent again."""
     function: str | None = None
     """``module:name`` of the function that workers run over its items; None for every other job."""
+    fetch_error: str | None = None
+    """Why its account's ``auto_fetch`` could not fetch its results; None where it has not failed."""
 
     @property
     def local(self) -> bool:

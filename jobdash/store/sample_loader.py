@@ -20,6 +20,7 @@ SAMPLE_COLUMNS = (
     "error", "errors", "usage", "files", "remote_metadata",
     "created_at", "started_at", "finished_at", "expires_at", "updated_at", "seen_at",
     "left_behind", "results_expire_at", "input_tokens", "output_tokens", "cost", "cost_is_upper_bound",
+    "fetch_error",
 )  # fmt: skip
 """The columns of a generated job, in order; times are milliseconds UTC, ``errors`` … ``metadata`` JSON."""
 

@@ -96,6 +96,12 @@ WHOLE = {"succeeded": 10, "failed": 0, "total": 10}
             AttentionReason.LEFT_BEHIND,
             "file-1 not deleted",
         ),
+        (
+            job(Status.COMPLETED, finished_at=NOW - DAY, fetch_error="/mnt/nas cannot be written", **WHOLE),
+            AttentionReason.NOT_FETCHED,
+            "results not fetched: /mnt/nas cannot be written",
+        ),
+        (job(Status.COMPLETED, finished_at=NOW - DAY, fetch_error="full", fetched_at=NOW, **WHOLE), None, ""),
         (job(Status.FAILED, finished_at=NOW - HOUR, removed_at=NOW), None, ""),
     ],
 )

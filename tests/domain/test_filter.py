@@ -344,6 +344,7 @@ def _record(number: int, dice: random.Random) -> dict[str, Any]:
         "results_expire_at": dice.choice([None, NOW, NOW + 1, NOW + DAY - 1, NOW + DAY]),
         "fetched_at": dice.choice([None, None, NOW]),
         "left_behind": dice.choice([None, None, None, "file-1 not deleted"]),
+        "fetch_error": dice.choice([None, None, None, "the disk is full"]),
         "superseded_by": dice.choice([None, None, None, 1]),
     }
 

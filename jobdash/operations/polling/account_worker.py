@@ -66,8 +66,8 @@ class AccountWorker:
         self._on_trouble = on_trouble
         self._on_fetched = on_fetched
         self._sending: asyncio.Task[None] | None = None
-        self._follow_ups: set[asyncio.Task[None]] = set()
         """Called with an error that cannot be written to the store."""
+        self._follow_ups: set[asyncio.Task[None]] = set()
         self._trouble = ""
         self._session: Future[AccountSession] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -136,9 +136,11 @@ class AccountWorker:
 
     async def _poll(self, work: OperationContext) -> None:
         reader = await self._open_reader(work.store)
+        ended = EndedBatches(self._config, work, reader.again, self._on_fetched, {self.account.name})
         try:
             while True:
                 wait = await self._poll_if_due(reader, work) if not self._poller.is_duplicate else _RECHECK_S
+                self._follow_up(ended, reader, work.store)
                 await self._rest(wait)
         finally:
             reader.close()
@@ -173,7 +175,6 @@ class AccountWorker:
                 began = self._clock()
                 report = await self._poller.sync(self._session.result(), reader, work, self._seen)
                 self._on_sync(report)
-                self._follow_up(report.finished, reader, work)
                 if report.error is None:
                     self._send_queue(work)
                 now = self._clock()
@@ -205,19 +206,22 @@ class AccountWorker:
         except Exception as error:  # noqa: BLE001 - recorded on the account, where a person sees it
             await self._record_failure(error, work.store)
 
-    def _follow_up(self, rows: Sequence[JobRow], reader: Reader, work: OperationContext) -> None:
+    def _follow_up(self, ended: EndedBatches, reader: Reader, store: WriterThread) -> None:
         """Fetch the results of ended batches, or ask when they expire, in a task beside the polling."""
-        if not rows:
-            return
-        ended = EndedBatches(self._config, work, reader.again, self._on_fetched)
-        task = asyncio.get_running_loop().create_task(self._run_follow_up(ended, rows, work.store))
-        self._follow_ups.add(task)
-        task.add_done_callback(self._follow_ups.discard)
+        with contextlib.suppress(StoreError):  # the poll says what is wrong with the store
+            ended.look(reader)
+            due, to_ask = ended.due(reader), ended.to_ask(reader)
+            if due or to_ask:
+                task = asyncio.get_running_loop().create_task(self._run_follow_up(ended, due, to_ask, store))
+                self._follow_ups.add(task)
+                task.add_done_callback(self._follow_ups.discard)
 
-    async def _run_follow_up(self, ended: EndedBatches, rows: Sequence[JobRow], store: WriterThread) -> None:
+    async def _run_follow_up(
+        self, ended: EndedBatches, due: Sequence[JobRow], to_ask: Sequence[JobRow], store: WriterThread
+    ) -> None:
         try:
-            await ended.fetch_results(rows)
-            await ended.ask_expiry(rows)
+            await ended.fetch_results(due)
+            await ended.ask_expiry(to_ask)
         except Exception as error:  # noqa: BLE001 - recorded on the account, where a person sees it
             await self._record_failure(error, store)
 

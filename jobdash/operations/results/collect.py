@@ -95,6 +95,8 @@ class _Collection:
         if not self._request.record and (kept := await asyncio.to_thread(self._kept)) is not None:
             return kept
         async with self._held:
+            if self._request.unless_fetched and (counts := await self._fetched_meanwhile()) is not None:
+                return FetchedResults(self._row, ActionResult.SKIPPED, "fetched meanwhile", counts=counts)
             manifest, counts = await self._held.run(self._here)
             if manifest is not None and counts is not None:
                 return await self._already_here(manifest, counts)
@@ -107,6 +109,10 @@ class _Collection:
         """Return the manifest of what is in the folder, and the counts if all of it is there."""
         manifest = self._folder.manifest()
         return manifest, None if manifest is None else self._folder.counts()
+
+    async def _fetched_meanwhile(self) -> ResultCounts | None:
+        """Return what was fetched of the batch since its row was read, as while the folder was locked."""
+        return (await asyncio.to_thread(self._details)).row.collected
 
     def _kept(self) -> FetchedResults | None:
         """Return the results that an earlier fetch has left in a folder, if they are whole."""
@@ -124,7 +130,7 @@ class _Collection:
             await self._held.run(self._convert, self._folder.file(RESULTS))
             files = manifest["files"] | await self._held.run(self._download.synced, [name])
             await self._held.run(self._folder.publish, [name], manifest | {"files": files})
-        if self._request.record and self._row.collected is None:
+        if self._request.record and await self._fetched_meanwhile() is None:
             await self._record(counts)
         if made:
             return self._done(counts, ActionResult.DONE, f"{outcome_counts(counts)}, {made} of what is here")

@@ -37,6 +37,8 @@ class FetchRequest:
     """Called with a batch and how many bytes of it are here, from any thread."""
     record: bool = True
     """Whether the store keeps that they were fetched, and where they are; not those in a temporary folder."""
+    unless_fetched: bool = False
+    """Leave a batch alone that another process has fetched meanwhile, to whichever folder."""
     merged: bool = False
     """The results of a batch and of its retries in one, too."""
     joins: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_JOINS_AT_ONCE))

@@ -14,7 +14,7 @@ from jobdash.domain.text import encodable
 from jobdash.store.commands.base import JobWrites
 from jobdash.store.dialects.base import chunks
 from jobdash.store.records import Refusal
-from jobdash.store.sanitize import stored_number
+from jobdash.store.sanitize import stored_error, stored_number
 from jobdash.store.statements import Statement
 
 if TYPE_CHECKING:
@@ -62,11 +62,28 @@ class ResultWrites(JobWrites):
                 results_error=counts.error,
                 results_cut_off=counts.cut_off,
                 results_missing=counts.missing,
+                fetch_error=None,
                 **_tokens(row, counts),
             )
             row = self._row_now(connection, job_id)
             self._add_event(connection, now, "fetch", row, "done", f"{outcome_counts(counts)}: {folder}")
             return row
+
+    def set_not_fetched(self, job_id: int, reason: str) -> None:
+        """Write why a batch's results could not be fetched; log that unless it failed so before."""
+        with self._transaction() as connection:
+            row, error = self._row(connection, job_id), stored_error(reason)
+            if row is not None and row.fetched_at is None and row.fetch_error != error:
+                self._set(connection, job_id, fetch_error=error)
+                self._add_event(connection, self._clock(), "fetch", row, "failed", reason)
+
+    def set_nothing_to_fetch(self, job_id: int, reason: str) -> None:
+        """Log why a batch that has ended has no results: nobody asks for them again."""
+        with self._transaction() as connection:
+            row = self._row(connection, job_id)
+            if row is not None and row.fetched_at is None:
+                self._set(connection, job_id, fetch_error=None)
+                self._add_event(connection, self._clock(), "fetch", row, "skipped", reason)
 
     def kept_here(self, job_id: int) -> KeptHere:
         """Return what this computer may have of a batch."""

@@ -21,6 +21,7 @@ changed last."""
 _ENDED_MOST = 1_000
 
 _NOT_SENT_AGAIN = "superseded_by IS NULL"
+_LEFT_UNDONE = "(left_behind IS NOT NULL OR fetch_error IS NOT NULL)"
 
 # Each part is one walk through an index, so that a million old jobs cost nothing.
 _CANDIDATES = " UNION ".join(
@@ -33,7 +34,7 @@ _CANDIDATES = " UNION ".join(
           for tab, more in ((Tab.FAILED, _NOT_SENT_AGAIN), (Tab.EXPIRED, _NOT_SENT_AGAIN),
                             (Tab.COMPLETED, f"{_NOT_SENT_AGAIN} AND failed > 0"))),
         *(("job_listed_updated",
-           f"listed = {part} AND updated_at > {{since}} AND left_behind IS NOT NULL ORDER BY updated_at DESC")
+           f"listed = {part} AND updated_at > {{since}} AND {_LEFT_UNDONE} ORDER BY updated_at DESC")
           for part in (Listed.HEAD, Listed.FOLDED)),
         ("job_results_expire",
          "results_expire_at > {now} AND results_expire_at <= {soon} AND fetched_at IS NULL AND shown = 1"),

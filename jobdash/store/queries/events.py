@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobdash.domain.job import UNDO_MS, Event
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Status
+from jobdash.store.dialects.base import placeholders
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.rows import INTENT_COLUMNS, ROW_COLUMNS, intent_row, job_row
 from jobdash.store.sort_orders import Values
@@ -41,8 +43,35 @@ _LASTING = (
 )
 
 
+_ENDED_UNFETCHED = (
+    "SELECT DISTINCT job.id FROM event {index} CROSS JOIN job"
+    " WHERE event.{bound} AND event.action = 'finished' AND job.id = event.job_id"
+    " AND job.account IN ({accounts}) AND job.fetched_at IS NULL AND job.removed_at IS NULL"
+    # What was deleted here again, or had no results, is not fetched once more.
+    " AND NOT EXISTS (SELECT 1 FROM event AS tried WHERE tried.job_id = event.job_id AND tried.id > event.id"
+    " AND tried.action = 'fetch' AND tried.result IN ('done', 'skipped')) ORDER BY job.id"
+)
+
+
 class EventReads(ReadConnection):
     """Queries for the log, for reconciling, and for undo."""
+
+    def newest_event(self) -> int:
+        """Return the id of the newest event; 0 where there is none."""
+        ((newest,),) = self._all("SELECT coalesce(max(id), 0) FROM event")
+        return int(newest)
+
+    def ended_unfetched(
+        self, accounts: Sequence[str], *, since: int | None = None, after_id: int = 0
+    ) -> list[int]:
+        """Return the ids of batches whose results were not fetched since their end was noticed.
+
+        By the events in the log: those since a time, milliseconds UTC, else those after an event.
+        """
+        # By name: the events of a few days are fewer than all, and lie together in this index.
+        index, bound = ("", "id > ?") if since is None else ("INDEXED BY event_at", "at >= ?")
+        sql = _ENDED_UNFETCHED.format(index=index, bound=bound, accounts=placeholders(accounts))
+        return [job_id for (job_id,) in self._all(sql, [after_id if since is None else since, *accounts])]
 
     def events(
         self, job_id: int | None = None, limit: int = 200, before_id: int | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 from jobdash.errors import StoreTooNew
 from jobdash.store.location import StoreLocation
 
-SCHEMA_VERSION = "0019"
+SCHEMA_VERSION = "0020"
 """The Alembic revision that the files are at. Revisions are numbers, which can be compared."""
 SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 POSTGRES_SCHEMA_FILE = SCHEMA_FILE.with_suffix(".postgresql.sql")

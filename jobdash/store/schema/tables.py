@@ -143,6 +143,8 @@ class JobRecord(Base, table=True):
     """The host that has its fetched files; NULL in a store that is a file, which only one host uses."""
     percent: int | None = None
     """How much of it is done, where its provider says that in place of counts."""
+    fetch_error: str | None = None
+    """Why its account's ``auto_fetch`` could not fetch its results; NULL where it has not failed."""
 
     __table_args__ = (
         CheckConstraint(is_one_of("remote_status", Status), name="remote_status_known"),
