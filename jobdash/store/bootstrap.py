@@ -14,7 +14,7 @@ from jobdash.errors import StoreError, StoreReadOnly
 from jobdash.store.connections import connect_worker
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import Connection
-from jobdash.store.files import real_path, refuse_foreign, side_files
+from jobdash.store.files import make_private_folder, real_path, refuse_foreign, side_files
 from jobdash.store.location import PostgresLocation, StoreLocation
 from jobdash.store.schema.current import SCHEMA_FILE, SCHEMA_VERSION, refuse_newer
 
@@ -271,9 +271,5 @@ def make_way(path: Path) -> None:
 
     Raises `StoreError` when another user may write there.
     """
-    missing = [part for part in path.parents if not part.exists()]
-    for part in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            part.mkdir(mode=0o700)
-            part.chmod(0o700)  # mkdir's mode is cut by the umask
+    make_private_folder(path.parent)
     refuse_foreign(path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from jobdash.domain.text import clean
@@ -52,6 +54,17 @@ def replaced(path: StoreLocation) -> StoreError:
 def real_path(path: Path) -> Path:
     """Return where a store really is: SQLite follows links, and puts its other files beside the target."""
     return Path(os.path.realpath(path))
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder and those above it that are missing, for their owner alone. Raises OSError."""
+    missing = [part for part in (folder, *folder.parents) if not part.exists()]
+    for part in reversed(missing):
+        with suppress(FileExistsError):
+            part.mkdir(mode=0o700)
+            part.chmod(0o700)  # mkdir's mode is cut by the umask
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
 def side_files(path: Path) -> list[Path]:

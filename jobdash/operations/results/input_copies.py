@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jobdash.operations.private_files import new_private_file
+from jobdash.store.files import make_private_folder
 
 _FOLDER = "inputs"
 _CHUNK = 1024 * 1024
@@ -32,7 +33,7 @@ def keep_input_copy(
     file, and hide the person's own file from others.
     """
     target = input_copy(store, submit_key)
-    target.parent.mkdir(mode=0o700, exist_ok=True)
+    make_private_folder(target.parent)
     part = target.with_suffix(".part")
     try:
         with source.open("rb") as read, os.fdopen(new_private_file(part), "wb") as write:

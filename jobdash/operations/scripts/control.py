@@ -16,7 +16,7 @@ from jobdash.domain.items import ENDED, GRACE_S, Attempt
 from jobdash.errors import StoreError
 from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.scripts.processes import cannot_stop, log_file, why_not_startable
-from jobdash.store.files import refuse_foreign
+from jobdash.store.files import make_private_folder, refuse_foreign
 from jobdash.store.location import StoreLocation, beside, written
 from jobdash.store.owner import Owner
 from jobdash.store.records import Retried
@@ -55,7 +55,7 @@ async def start_again(retried: Retried, store: StoreLocation) -> StartedScript:
 
 def _start(attempt: Attempt, job: str, fence: int, log: Path, store: StoreLocation) -> StartedScript:
     assert attempt.argv is not None
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(log.parent)
     given = os.environ | {
         "JOBDASH_JOB": f"{job}:{fence}",
         "JOBDASH_LOG_FILE": str(log),
