@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from jobdash.domain.items import ItemStatus
 from jobdash.domain.provider_info import Capabilities
 from jobdash.domain.remote_job import RemoteError, RemoteFile, RemoteJob
+from jobdash.domain.text import encodable
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,11 @@ class Submission:
     tags: dict[str, str]
     embeddings: bool = False
     """The file asks for embeddings, where these have a call of their own."""
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file, which any bytes may make up, as text."""
+        return encodable(self.path.name)
 
 
 class ResultLine(NamedTuple):

@@ -343,6 +343,18 @@ def test_what_was_certainly_not_created_may_be_sent_again_without_a_question(
 
 
 @pytest.mark.slow
+def test_a_file_whose_name_is_no_text_is_sent_under_what_is_readable_of_it(
+    cli: Cli, batch_file: Path
+) -> None:
+    odd = batch_file.with_name(os.fsdecode(b"bad\xff\xfe.jsonl"))
+    odd.write_bytes(batch_file.read_bytes())
+    for account in ("openai", "mistral"):
+        model = () if account == "openai" else ("--model", "m", "--endpoint", "/v1/chat/completions")
+        ran = cli("submit", str(odd), "--account", account, "--yes", *model)
+        assert ran.code == 0, ran.err
+        assert cli.json("show", ran.out.split()[0])["name"] == "bad??"
+
+
 def test_submit_reads_standard_input(cli: Cli, batch_file: Path) -> None:
     with cli.start(
         "submit", "-", "--account", "openai", "--name", "piped", stdin=batch_file.open("rb")

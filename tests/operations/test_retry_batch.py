@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from operations_kit import KEYS, World
+from operations_kit import KEYS, World, openai_requests
 
 from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, LineError, Switches, Timing
-from jobdash.demo.emulator.faults import ErrorAnswer, MalformedJson, Reset
+from jobdash.demo.emulator.faults import ErrorAnswer, FaultRule, MalformedJson, Reset
 from jobdash.domain.cost import Cost
 from jobdash.domain.describe.job_text import ended_word
 from jobdash.domain.filter.language import parse
@@ -20,12 +22,14 @@ from jobdash.domain.items import RETRYABLE
 from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Plan
 from jobdash.domain.status import Status
+from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.execution import execute
 from jobdash.operations.fetch import fetch
 from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.results.fetch_request import FetchedResults, FetchRequest
-from jobdash.operations.results.input_copies import input_copy
+from jobdash.operations.results.input_copies import input_copy, scratch_folder
+from jobdash.operations.submission.outcome import SubmitEnd
 from jobdash.operations.submission.request import order
 from jobdash.operations.submission.submit import submit
 from jobdash.store.owner import current_owner
@@ -311,6 +315,44 @@ async def submitted(world: World, account: str, path: Path, **settings: Any) -> 
     assert done.row is not None, done.reason
     world.used.add(account)
     return done.row
+
+
+async def test_a_submit_that_was_stopped_after_its_upload_can_be_retried(
+    world: World, tmp_path: Path
+) -> None:
+    world.emulator.faults.add(
+        FaultRule(effect=ErrorAnswer(429, retry_after=30), method="POST", path="/v1/batches", times=1)
+    )
+    world.while_waiting = world.stop.set
+    account = next(each for each in world.config.accounts if each.name == "openai")
+    wanted = order(openai_requests(tmp_path / "stopped.jsonl", 3), account)
+    done = await submit(wanted, world.accounts["openai"], world.work, sleep=world.sleep)
+    assert done.end is SubmitEnd.STOPPED
+    assert done.reason.startswith("stopped; the uploaded file file-")
+    assert done.row is not None
+    assert (done.row.status, world.calls("POST", "/v1/batches")) == (Status.FAILED, 1)
+
+    world.stop, world.while_waiting = CancelToken(), lambda: None
+    outcome = await retried(world, done.row)
+
+    assert outcome.result is DONE, outcome.reason
+    assert sent_keys(world, child_of(world, done.row)) == ["r0", "r1", "r2"]
+
+
+async def test_what_a_killed_retry_has_left_is_deleted_by_the_next(world: World, tmp_path: Path) -> None:
+    scratch = world.config.store_path.parent / "retries"
+    killed, begun = scratch / "killed", scratch / "begun"
+    for folder in (killed, begun):
+        folder.mkdir(parents=True)
+        (folder / "input.jsonl").write_text("{}")
+    long_ago = time.time() - 3600
+    os.utime(killed, (long_ago, long_ago))
+    row = await ended(world, total=40, failures=(BatchFailure(3),))
+    with scratch_folder(world.config.store_path) as held:
+        os.utime(held, (long_ago, long_ago))
+        assert (await retried(world, row)).result is DONE
+        assert sorted(scratch.iterdir()) == sorted([begun, held])
+    assert list(scratch.iterdir()) == [begun]
 
 
 async def test_the_copy_made_at_submit_is_what_is_sent_again(world: World, tmp_path: Path) -> None:

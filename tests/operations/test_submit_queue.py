@@ -423,5 +423,6 @@ async def test_the_parts_of_a_file_are_fetched_in_one(world: World, file: Path, 
     # Named after the file, and not after its first part.
     assert done.folder == tmp_path / "out" / f"nightly-{parts[0].public_id}-merged"
     assert done.file is not None
+    assert json.loads((done.folder / "manifest.json").read_bytes())["job"]["total"] == 10
     keys = [json.loads(line)["key"] for line in done.file.read_text().splitlines()]
     assert keys == [f"r{number}" for number in range(10)]

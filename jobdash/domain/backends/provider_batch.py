@@ -49,14 +49,11 @@ class ProviderBatch:
 
     def reference(self, job: JobRow) -> str:
         """Return the provider's id, or ours of a job that it does not have yet."""
-        if job.remote_id is not None:
-            return job.remote_id
-        doubtful = job.unfinished and not job.queued_here
-        return f"{job.public_id} ({'not confirmed' if doubtful else 'not submitted'})"
+        return job.remote_id or f"{job.public_id} ({_without_remote_id(job)})"
 
     def identity(self, job: JobDetails) -> Iterator[tuple[str, str]]:
         """Yield the id, the account and the server."""
-        yield "At the provider", job.row.remote_id or "not confirmed yet"
+        yield "At the provider", job.row.remote_id or _without_remote_id(job.row)
         yield "Account", f"{job.row.account} ({job.row.provider}, {job.row.origin})"
 
     def summary(self, job: JobRow, now: int) -> Remark | None:
@@ -229,6 +226,13 @@ def _nothing_left(left: Remainder, choices: Choices) -> str:
         return "every request has its answer"
     some = ", ".join(f"{number:,} {part.replace('-', ' ')}" for part, number in numbers)
     return f"nothing of that is left; there are {some}: --only {','.join(part for part, _ in numbers)}"
+
+
+def _without_remote_id(job: JobRow) -> str:
+    """Return what is known of a job's batch without its provider's id."""
+    if job.queued_here:
+        return "not submitted yet"
+    return "not confirmed" if job.unconfirmed or job.unfinished else "not submitted"
 
 
 _DECIDERS = {

@@ -58,15 +58,22 @@ async def collect(row: JobRow, request: FetchRequest) -> FetchedResults:
     if row.remote_id is None:
         return FetchedResults(row, ActionResult.SKIPPED, "it never reached its provider", refused=True)
     if row.remote_status not in TERMINAL and not request.partial:
-        return _failed(row, f"not finished: {done_words(row, 'so far')}")
+        counted = row.done is not None or row.percent is not None or row.total is None
+        return _failed(row, f"not finished: {done_words(row, 'so far')}" if counted else "not finished")
     try:
         return await _Collection(request, row, info, folder_of(request.folder, row)).run()
     except OSError as error:
-        return _failed(row, f"{request.folder} cannot be written: {error.strerror or error}")
+        return _failed(row, not_written(request.folder, error))
     except ProviderError as error:
         return _failed(row, error.full_text)
     except JobdashError as error:
         return _failed(row, str(error))
+
+
+def not_written(folder: Path, error: OSError) -> str:
+    """Return why results could not be written into a folder."""
+    in_the_way = isinstance(error, FileExistsError) and error.filename
+    return f"{in_the_way or folder} cannot be written: {error.strerror or error}"
 
 
 def _failed(row: JobRow, reason: str) -> FetchedResults:

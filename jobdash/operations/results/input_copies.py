@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +16,9 @@ from jobdash.operations.private_files import new_private_file
 from jobdash.store.files import make_private_folder
 
 _FOLDER = "inputs"
+_SCRATCH = "retries"
+_UNLOCKED_S = 60.0
+"""How long a folder may stay unlocked after it was made."""
 _CHUNK = 1024 * 1024
 
 
@@ -46,6 +54,38 @@ def keep_input_copy(
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def scratch_folder(store: Path) -> Iterator[Path]:
+    """Make a folder beside the store for requests that are about to be sent; it goes with the block.
+
+    Those of processes that were killed go first: their locks are free. Raises OSError.
+    """
+    place = store.parent / _SCRATCH
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in place.iterdir():
+        _remove_unlocked(left)
+    folder = Path(tempfile.mkdtemp(dir=place))
+    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def _remove_unlocked(folder: Path) -> None:
+    """Remove a folder unless a process has locked it, or has made it just now and is about to."""
+    with suppress(OSError):
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - os.fstat(lock).st_mtime > _UNLOCKED_S:
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
 
 
 def _copy(read: BinaryIO, write: BinaryIO, size: int | None) -> None:

@@ -20,7 +20,7 @@ from jobdash.domain.text import encodable
 from jobdash.domain.time import rfc3339
 from jobdash.errors import JobdashError
 from jobdash.operations.private_files import new_private_file
-from jobdash.operations.results.collect import collect
+from jobdash.operations.results.collect import collect, not_written
 from jobdash.operations.results.family import Family, answers_lost, families_of, may_be_answered
 from jobdash.operations.results.fetch_request import FetchedResults, FetchRequest
 from jobdash.operations.results.file_digest import file_facts
@@ -56,7 +56,7 @@ async def collect_merged(row: JobRow, request: FetchRequest) -> FetchedResults:
     try:
         return await asyncio.to_thread(_Merge(row, request, families, collected).run)
     except OSError as error:
-        reason = f"{request.folder} cannot be written: {error.strerror or error}"
+        reason = not_written(request.folder, error)
         return FetchedResults(row, ActionResult.FAILED, reason)
     except JobdashError as error:
         return FetchedResults(row, ActionResult.FAILED, str(error))
@@ -142,8 +142,7 @@ class _Merge:
                 results.write(_line(sources[found.member], found.extent))
             results.flush()
             os.fsync(results.fileno())
-        totals = [family.first.row.total for family in self._families]
-        total = None if None in totals else _sum(totals)
+        total = self._total
         answered = sum(outcomes.values())
         each_counts = [one.counts for one in self._collected if one.counts is not None]
         return ResultCounts(
@@ -154,6 +153,12 @@ class _Merge:
             input_tokens=_sum([each.input_tokens for each in each_counts]),
             output_tokens=_sum([each.output_tokens for each in each_counts]),
         )
+
+    @property
+    def _total(self) -> int | None:
+        """How many requests all parts have; None where that is not known of one."""
+        totals = [family.first.row.total for family in self._families]
+        return None if None in totals else _sum(totals)
 
     def _in_order(self, best: dict[str, _Found], key_field: str) -> Iterator[str]:
         """Yield the keys in the order of the requests where these are here, else as they were answered."""
@@ -171,7 +176,7 @@ class _Merge:
             "schema": 1,
             "complete": True,
             "fetched_at": rfc3339(self._request.work.clock()),
-            "job": self._folder.job_facts,
+            "job": {**self._folder.job_facts, "total": self._total},
             "merged": [one.row.public_id for one in self._collected],
             "counts": asdict(counts),
             "files": facts,

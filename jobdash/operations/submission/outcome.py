@@ -22,7 +22,7 @@ class SubmitEnd(Enum):
     UNCONFIRMED = auto()
     """Unknown yet."""
     STOPPED = auto()
-    """Stopped before it was sent."""
+    """Stopped before a batch was made of it."""
     QUEUED = auto()
     """It waits on this computer until there is room, and was not sent."""
 

@@ -163,7 +163,7 @@ class _QueuedRun(SubmitRun):
         )
         super().__init__(submission, caller, work, sleep)
         self._row, self._intent = row, taken.intent
-        self._tries = options.tries
+        self._tries, self._keeps = options.tries, options.keep_input
         self.returned = False
         """Whether the batch went back into the queue."""
         self.no_room = False
@@ -190,6 +190,8 @@ class _QueuedRun(SubmitRun):
     ) -> SubmitOutcome:
         self.no_room = _no_room(error)
         if not (self.no_room or _passes_by(error)):
+            if not self._keeps:
+                drop_input_copy(self._work.store.path, self._submission.key)
             return await super()._failed(reason, end, error)
         assert self._intent is not None
         intent = self._intent

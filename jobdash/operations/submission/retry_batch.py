@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
@@ -28,6 +27,7 @@ from jobdash.operations.results.download import DELETED
 from jobdash.operations.results.family import Family, answers_lost, family_of, read_outcomes
 from jobdash.operations.results.fetch_request import FetchRequest
 from jobdash.operations.results.folder import RESULTS
+from jobdash.operations.results.input_copies import scratch_folder
 from jobdash.operations.results.items import ResultFiles, result_files
 from jobdash.operations.results.join import read_requests
 from jobdash.operations.submission.outcome import WELL, SubmitEnd, SubmitOutcome
@@ -100,9 +100,9 @@ class _Retry:
         files = [found for member in family.members if (found := await self._results(family, member))]
         if self._work.stop.is_set():
             return _stopped(self._job)
-        with tempfile.TemporaryDirectory(prefix="jobdash-") as folder:
-            requests = await self._requests(family, Path(folder))
-            target = Path(folder) / "again.jsonl"
+        with scratch_folder(self._work.store.path) as folder:
+            requests = await self._requests(family, folder)
+            target = folder / "again.jsonl"
             selected = await asyncio.to_thread(self._select, requests, family.first.row.total, files, target)
             if not selected.number:
                 raise _NotRetried("every request of these has an answer", DecisionKind.ALREADY)

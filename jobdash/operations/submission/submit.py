@@ -150,7 +150,7 @@ class SubmitRun(ABC):
         try:
             remote, asked_at = await self._create(file_id)
         except NotSent:
-            return await self._failed(f"stopped{_left(file_id, 'at the provider')}")
+            return await self._failed(f"stopped{_left(file_id, 'at the provider')}", SubmitEnd.STOPPED)
         except SubmitAbandoned as error:
             return await self._given_up(f"{error}{_left(file_id)}")
         except StoreError as error:  # raised before it was sent
@@ -248,11 +248,15 @@ class SubmitRun(ABC):
     async def _failed(
         self, reason: str, end: SubmitEnd = SubmitEnd.FAILED, error: JobdashError | None = None
     ) -> SubmitOutcome:
-        """End a submit of which certainly no batch came, for an ``error``; without one it was stopped."""
+        """End a submit of which certainly no batch came, for an ``error``; without one it was stopped.
+
+        A copy of its input stays, of which it can be sent again, unless the provider refused the requests.
+        """
         if self._intent is None:  # it never had its turn: nothing was written, nothing was sent
             return SubmitOutcome(end, reason, None)
         intent_id = self._intent.id
-        drop_input_copy(self._work.store.path, self._submission.key)
+        if isinstance(error, InvalidRequest):
+            drop_input_copy(self._work.store.path, self._submission.key)
         if self._unwritten is not None:
             await self._uploaded(self._unwritten)
         try:

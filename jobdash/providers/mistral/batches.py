@@ -98,7 +98,7 @@ class MistralBatches(DirectAdapter):
                 "POST",
                 "files",
                 data={"purpose": "batch"},
-                files={"file": (submission.path.name, file, "application/jsonl")},
+                files={"file": (submission.file_name, file, "application/jsonl")},
                 deadline=self._deadlines.upload,
             )
         uploaded = mapping(answer)

@@ -177,7 +177,7 @@ class OpenAIBatches(HttpAdapter):
         """Upload the file of a submit, read piece by piece as it is sent."""
         with opened(submission.path) as file:
             call = self._client.files.create(
-                file=(submission.path.name, file), purpose="batch", expires_after=self._expiry or openai.omit
+                file=(submission.file_name, file), purpose="batch", expires_after=self._expiry or openai.omit
             )
             answer = await self._at_home(call, deadline=self._deadlines.upload)
         uploaded = unwrapped_object(answer, "file")

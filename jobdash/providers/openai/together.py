@@ -44,7 +44,7 @@ class TogetherBatches(OpenAIBatches):
         place = self._http.client.request(
             "POST",
             f"{self.origin}/files",
-            data={"purpose": "batch-api", "file_name": path.name, "file_type": "jsonl"},
+            data={"purpose": "batch-api", "file_name": submission.file_name, "file_type": "jsonl"},
             headers=key,
             follow_redirects=False,
             extensions={REDIRECT_EXPECTED: True},
