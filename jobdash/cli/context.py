@@ -43,7 +43,7 @@ class CliContext:
 
     @cached_property
     def config(self) -> Config:
-        """The settings, read once; unknown ones, and accounts that cannot be used, are printed on stderr.
+        """The settings, read once; unknown ones, and what cannot be used of them, are printed on stderr.
 
         Once the store is `opened`, the accounts are called as they are there.
         """
@@ -52,6 +52,8 @@ class CliContext:
             print_error(f"warning: {warning}", Style.WARN)
         for account in config.unusable:
             print_error(f"warning: {clean(str(config.path))}: {account}", Style.WARN)
+        for table in config.faulty:
+            print_error(f"warning: {clean(str(config.path))}: {table}", Style.WARN)
         return config
 
     @cached_property

@@ -53,10 +53,13 @@ def print_costs(context: CliContext, query: CostQuery, *, reprice: bool) -> int:
     scope = query.scope(now)
     browser = context.opened.browser
     if reprice:
+        context.config.refuse_faulty("prices")
         context.writable()
         _reprice(context, scope)
     elif context.opened.read_only is None and browser.stale_costs(0, 1):
         _price_stale(context)
+    if context.config.prices is None and browser.stale_costs(0, 1):
+        print_error("batches whose cost is not computed yet are of unknown cost until [prices] can be used")
     names: dict[str, str] = {}
     groups = _sums(browser, scope, query, names)
     whole = total_of(groups.values())
@@ -152,5 +155,6 @@ def _reprice(context: CliContext, scope: Scope) -> None:
 
     config, browser = context.config, context.opened.browser
     with WriterThread(config.database, same_as=browser.identity) as store:
+        assert config.prices is not None
         priced, changed = run(lambda _stop: reprice(browser, store, config.prices, scope))
     print_error(f"priced anew: {quantity(priced, 'job')}, {changed:,} changed")

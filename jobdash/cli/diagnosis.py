@@ -41,7 +41,8 @@ def diagnose(context: CliContext) -> int:
         _print_accounts(accounts)
         _print_others(context.config.others if config else ())
         _print_scripts(store)
-    return _exit_code(store_error, config_error, accounts)
+    code = _exit_code(store_error, config_error, accounts)
+    return code or (FAILED if config is not None and config.faulty else 0)
 
 
 def _config(context: CliContext) -> tuple[Config | None, ConfigError | None]:
@@ -84,7 +85,7 @@ def _warnings(config: Config) -> list[str]:
     """Return what is odd in the settings, also what only the dashboard stumbles over."""
     from jobdash.tui.settings_check import settings_warnings
 
-    return [*config.warnings, *config.half_set, *settings_warnings(config)]
+    return [*config.warnings, *map(str, config.faulty), *config.half_set, *settings_warnings(config)]
 
 
 def _good(text: str) -> None:

@@ -71,6 +71,7 @@ def send_test(context: CliContext) -> int:
     """Send a notification of the newest job in every way; return the exit code."""
     settings = context.config.notify
     if settings is None:
+        context.config.refuse_faulty("notify")
         raise ConfigError(NO_WAY)
     browser = context.opened.browser
     rows = browser.page(Scope(), Sort(), None, 1)

@@ -243,6 +243,7 @@ def _place_json(place: LocalFolder) -> dict[str, Any]:
 
 def prune(context: CliContext, spans: Mapping[str, int | None], *, yes: bool) -> int:
     """Carry the retention rules out, or print what they would remove; return the exit code."""
+    context.config.refuse_faulty("retention")
     named = {name: span for name, span in spans.items() if span is not None}
     wanted = replace(context.config.retention or Retention(), **named)
     if wanted == Retention():

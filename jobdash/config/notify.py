@@ -60,6 +60,9 @@ def read_notify(values: Mapping[str, Any], env: Mapping[str, str]) -> NotifySett
         desktop = "auto" if desktop else ""
     elif str(desktop) not in DESKTOP:
         raise ValueError(f"desktop has to be true, false, or one of {', '.join(DESKTOP)}")
+    command = _texts(values, "command", ())
+    if "command" in values and not (command and command[0].strip()):
+        raise ValueError('command has to begin with a program, like ["notify-send", "jobdash"]')
     webhook = _text(values, "webhook")
     if webhook and not _HTTP.match(webhook):
         raise ValueError("webhook has to be an address like https://example.org/hook")
@@ -69,7 +72,7 @@ def read_notify(values: Mapping[str, Any], env: Mapping[str, str]) -> NotifySett
         _filter(_text(values, "filter")),
         bell,
         str(desktop),
-        _texts(values, "command", ()),
+        command,
         webhook,
         _secret(_text(values, "webhook_secret_env"), env),
     )

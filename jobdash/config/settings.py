@@ -2,7 +2,8 @@
 
 Raises `ConfigError` for a file that cannot be read or holds a wrong value; an unknown setting is a
 warning, kept in `Config.warnings`. What is wrong with one account ends that account alone, which is then in
-`Config.unusable`.
+`Config.unusable`; a mistake in ``[notify]``, ``[prices]`` or ``[retention]`` ends what that table is for, and
+is in `Config.faulty`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from jobdash.config.account_reader import AccountReader
 from jobdash.config.accounts import UnusableAccount
+from jobdash.config.faulty_table import FaultyTable
 from jobdash.config.paths import at_home, default_config_path, default_store_location, store_location
 from jobdash.domain.account import Account, OtherAccount
 from jobdash.domain.provider_info import LOCAL
@@ -92,10 +94,12 @@ class Config:
     store."""
     notify: NotifySettings | None = None
     """How a person is notified; None: not at all."""
-    prices: Mapping[str, ListPrice] = field(default_factory=dict)
-    """A person's own prices, by model."""
+    prices: Mapping[str, ListPrice] | None = field(default_factory=dict)
+    """A person's own prices, by model; None where they cannot be read, and nothing is priced."""
     retention: Retention | None = None
     """What ``jobdash prune`` removes; None: nothing."""
+    faulty: tuple[FaultyTable, ...] = ()
+    """Tables of the file with a mistake; what each is for is None here, as if it were not in the file."""
     default_account: str | None = None
     """The account that is meant where ``--account`` is required and missing."""
     read_only: str | None = None
@@ -148,6 +152,12 @@ class Config:
         """Return the configured account of that name, as the store has it."""
         return next((account for account in self.accounts if account.name == name), None)
 
+    def refuse_faulty(self, table: str) -> None:
+        """Raise `ConfigError` where a table of the file has a mistake, for what cannot do without it."""
+        for each in self.faulty:
+            if each.name == table:
+                raise ConfigError(f"{clean(str(self.path))}: {each}")
+
     def remark_on(self, account: str) -> str:
         """Return why nothing can be asked about jobs of an account; empty where that is its own affair."""
         if account in self.account_names or any(each.name == account for each in self.unusable):
@@ -183,7 +193,7 @@ def load(
         sync=reader.sync(document.pop("sync", {})),
         worker=reader.worker(document.pop("worker", {})),
         results=reader.results(document.pop("results", {})),
-        notify=reader.notify(document.pop("notify", None)),
+        notify=reader.notify(document.pop("notify", None), accounts),
         prices=reader.prices(document.pop("prices", {})),
         retention=reader.retention(document.pop("retention", None)),
         default_account=reader.default_account(document.pop("default_account", None), accounts),
@@ -192,7 +202,7 @@ def load(
     )
     for unknown in document:
         reader.warn(f"[{unknown}] is not known")
-    return replace(config, warnings=tuple(reader.warnings))
+    return replace(config, warnings=tuple(reader.warnings), faulty=tuple(reader.faulty))
 
 
 def _database(option: str | None, stored: str | None, env: Mapping[str, str]) -> StoreLocation:
@@ -226,6 +236,7 @@ class _SettingsReader:
         self.warnings: list[str] = []
         self.unusable: list[UnusableAccount] = []
         self.half_set: list[str] = []
+        self.faulty: list[FaultyTable] = []
 
     def warn(self, message: str) -> None:
         self.warnings.append(f"{clean(str(self.path))}: {clean(message)}")
@@ -246,6 +257,15 @@ class _SettingsReader:
             yield
         except ValueError as error:
             raise self.error(f"{place}{error}") from None
+
+    @contextmanager
+    def feature(self, name: str) -> Iterator[None]:
+        """Let a mistake in a table end what the table is for, and nothing else."""
+        try:
+            yield
+        except (ValueError, ConfigError) as error:
+            reason = str(error).removeprefix(f"{clean(str(self.path))}: ").removeprefix(f"[{name}] ")
+            self.faulty.append(FaultyTable(name, clean(reason)))
 
     def table(self, name: str, value: object, known: tuple[str, ...]) -> dict[str, Any]:
         found = self.want(value, dict, f"[{name}] has to be a table")
@@ -337,27 +357,35 @@ class _SettingsReader:
             raise self.error("[worker] poll has to be at least 0.05s")
         return WorkerSettings(concurrency, engine, poll)
 
-    def notify(self, value: object) -> NotifySettings | None:
+    def notify(self, value: object, accounts: tuple[Account, ...]) -> NotifySettings | None:
         if value is None:
             return None
         from jobdash.config.notify import NOTIFY_SETTINGS, read_notify
 
-        with self.at("[notify] "):
+        settings = None
+        with self.feature("notify"):
             settings = read_notify(self.table("notify", value, NOTIFY_SETTINGS), self.env)
+        if settings is None:
+            return None
+        there = {*(account.name for account in accounts), *(each.name for each in self.unusable), LOCAL}
+        for name in sorted(settings.accounts - there):
+            self.warn(f"[notify] accounts: no account {name!r}; there are {', '.join(sorted(there))}")
         return settings if settings.enabled else None
 
-    def prices(self, value: object) -> dict[str, ListPrice]:
+    def prices(self, value: object) -> dict[str, ListPrice] | None:
         if value == {}:
             return {}
         from jobdash.config.prices import read_prices
 
-        with self.at(""):
+        with self.feature("prices"):
             return read_prices(value, self.table)
+        return None
 
     def retention(self, value: object) -> Retention | None:
         if value is None:
             return None
         from jobdash.config.retention import RETENTION_SETTINGS, read_retention
 
-        with self.at("[retention] "):
+        with self.feature("retention"):
             return read_retention(self.table("retention", value, RETENTION_SETTINGS))
+        return None

@@ -97,13 +97,18 @@ class Attention(NamedTuple):
 
 
 class AccountAttention(NamedTuple):
-    """An account that fails."""
+    """An account that fails, or a table of the settings that is not used; its name is in brackets then."""
 
     health: AccountHealth
     since: int
     words: str
     error: str
     """What fails, without details: while it is the same, a dismissed one needs attention no more."""
+
+    @property
+    def is_account(self) -> bool:
+        """Whether it is no table of the settings."""
+        return not self.health.name.startswith("[")
 
 
 def account_attention(health: AccountHealth, now: int) -> AccountAttention | None:

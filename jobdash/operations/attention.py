@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from jobdash.config.accounts import UnusableAccount
+from jobdash.config.faulty_table import FaultyTable
 from jobdash.domain.attention import AccountAttention, Attention, account_attention
 from jobdash.domain.job import AccountHealth
 from jobdash.errors import ConfigError
@@ -23,11 +24,16 @@ def failing_accounts(browser: Browser, names: Collection[str], now: int) -> list
 
 def unusable_health(accounts: Iterable[UnusableAccount]) -> dict[str, AccountHealth]:
     """Return accounts with a mistake in the settings, by name, as accounts that fail."""
-    kind = ConfigError.__name__
-    return {
-        each.name: AccountHealth(each.name, each.provider, None, None, each.reason, kind, 0, None, 0, False)
-        for each in accounts
-    }
+    return {each.name: _failing(each.name, each.provider, each.reason) for each in accounts}
+
+
+def faulty_health(tables: Iterable[FaultyTable]) -> dict[str, AccountHealth]:
+    """Return tables of the settings with a mistake, by their heading, as accounts that fail."""
+    return {f"[{each.name}]": _failing(f"[{each.name}]", "", f"not used: {each.reason}") for each in tables}
+
+
+def _failing(name: str, provider: str, reason: str) -> AccountHealth:
+    return AccountHealth(name, provider, None, None, reason, ConfigError.__name__, 0, None, 0, False)
 
 
 def jobs_needing_attention(browser: Browser) -> list[Attention]:

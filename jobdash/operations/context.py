@@ -69,8 +69,8 @@ class OperationContext:
     """How long a script's process has to end by itself, and again after SIGTERM, before it is killed."""
     results: Path | None = None
     """Where results are fetched to that no person names a folder for; None: beside the store."""
-    prices: Mapping[str, ListPrice] = field(default_factory=dict)
-    """A person's own prices, by model."""
+    prices: Mapping[str, ListPrice] | None = field(default_factory=dict)
+    """A person's own prices, by model; None where they cannot be read, and nothing is priced."""
     unusable: Mapping[str, str] = field(default_factory=dict)
     """By account that is configured with a mistake, a sentence that says which."""
 

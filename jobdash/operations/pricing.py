@@ -39,11 +39,14 @@ _MOST_DOLLARS = 1e9
 PricedJob = tuple[JobRow, Cost | None]
 
 
-async def price_stale(reader: Reader, store: WriterThread, own: Mapping[str, ListPrice]) -> None:
+async def price_stale(reader: Reader, store: WriterThread, own: Mapping[str, ListPrice] | None) -> None:
     """Compute and write the cost of every batch whose tokens or model have changed; raises StoreError.
 
-    ``own`` are a person's own prices, by model. Prices are looked up in a thread of their own.
+    ``own`` are a person's own prices, by model; None where they cannot be read: nothing is priced until they
+    can. Prices are looked up in a thread of their own.
     """
+    if own is None:
+        return
     behind = 0
     while rows := reader.stale_costs(behind, _AT_ONCE):
         costs = await asyncio.to_thread(price_jobs, rows, own, paid(reader, rows))

@@ -219,3 +219,21 @@ def test_names_from_outside_are_shown_as_text(priced: Cli) -> None:
         out = priced("cost", "--by", by).out
         assert "\x1b" not in out
         assert "red" in out
+
+
+def test_with_a_mistake_in_the_prices_nothing_is_priced_until_it_is_mended(priced: Cli) -> None:
+    add(priced, total=100)
+    text = priced.config.read_text()
+    priced.config.write_text(text.replace("input = 10\n", 'input = "ten"\n'))
+    assert priced("sync").code == 0
+    ran = priced("cost")
+    assert ran.code == 0
+    words = '[prices] is not used: [prices."model-a"] input has to be a number'
+    assert words in ran.err
+    assert "unknown cost until [prices] can be used" in ran.err
+    assert groups(priced) == {"openai": None}
+    ran = priced("cost", "--reprice")
+    assert (ran.code, ran.out) == (5, "")
+    assert words in ran.err.splitlines()[-1]
+    priced.config.write_text(text)
+    assert groups(priced) == {"openai": 100 * EACH / 1_000_000}

@@ -193,7 +193,7 @@ def test_an_age_without_a_unit_deletes_nothing(cli: Cli) -> None:
         file.write("\n[retention]\nrecords = 7\n")
     ran = cli("prune", "--yes")
     assert (ran.code, ran.out) == (5, "")
-    assert "[retention] records: '7' has no unit" in ran.err
+    assert "[retention] is not used: records: '7' has no unit" in ran.err
     cli.config.write_text(cli.config.read_text().replace("records = 7", ""))
     assert cli.job(batch)["removed_at"] is None
 
@@ -208,6 +208,10 @@ def test_the_rules_of_the_config_file_are_used(cli: Cli) -> None:
     assert cli.job(old)["removed_at"] is not None
     with cli.config.open("a") as file:
         file.write('files = "soon"\n')
-    ran = cli("prune")
-    assert ran.code == 5
-    assert "[retention] files:" in ran.err
+    for command in (("prune",), ("prune", "--yes"), ("prune", "--records", "1d", "--yes")):
+        ran = cli(*command)
+        assert (ran.code, ran.out) == (5, "")
+        assert "[retention] is not used: files:" in ran.err.splitlines()[-1]
+    ran = cli("list")
+    assert ran.code == 0
+    assert "[retention] is not used: files:" in ran.err

@@ -220,13 +220,36 @@ def test_a_trial_uses_every_way_and_says_which_failed(cli: Cli) -> None:
         ('desktop = "8"', "desktop has to be true, false, or one of"),
         ('filter = "colour:red"', "filter:"),
         ('webhook_secret_env = "NO_SUCH"', "NO_SUCH is not set"),
+        ("command = []", 'command has to begin with a program, like ["notify-send", "jobdash"]'),
+        ('command = [""]', "command has to begin with a program"),
+        ("bell = 1", "bell has to be true or false"),
     ],
 )
-def test_a_wrong_setting_is_a_sentence(cli: Cli, line: str, words: str) -> None:
+def test_a_wrong_setting_turns_notifications_off_and_nothing_else(cli: Cli, line: str, words: str) -> None:
+    batch = cli.add_finished(name="nightly")
     configure(cli, line)
-    ran = cli("list")
-    assert ran.code == 5
-    assert words in ran.err
+    warning = f"warning: {cli.config}: [notify] is not used: "
+    for command in ("sync", "list", "config show", "storage", "watch --once", f"wait {batch}"):
+        ran = cli(*command.split())
+        assert ran.code == 0
+        (said,) = [each for each in ran.err.splitlines() if each.startswith(warning)]
+        assert words in said
+    ran = cli("notify", "--test")
+    assert (ran.code, ran.out) == (5, "")
+    assert words in ran.err.splitlines()[-1]
+    ran = cli("doctor")
+    assert ran.code == 1
+    assert "! config: [notify] is not used: " in ran.out
+
+
+def test_an_account_that_is_not_there_is_warned_about(cli: Cli) -> None:
+    sent = by_command(cli, 'accounts = ["nope", "openai", "local"]')
+    warning = "[notify] accounts: no account 'nope'; there are gemini, local, openai, work"
+    assert warning in cli("list").err
+    cli.add_finished(name="nightly")
+    cli("sync")
+    assert cli("notify", "--test").code == 0
+    assert len(lines(sent)) == 1
 
 
 @pytest.mark.slow

@@ -682,7 +682,10 @@ def test_own_prices_are_dollars_per_million_tokens_by_model(tmp_path: Path) -> N
     ],
 )
 def test_a_price_that_is_none_is_refused_with_its_place(tmp_path: Path, text: str, words: str) -> None:
-    assert complaint(tmp_path, text) == words
+    found = settings(tmp_path, text)
+    (table,) = found.faulty
+    assert (table.name, found.prices) == ("prices", None)
+    assert str(table) == f"[prices] is not used: {words.removeprefix('[prices] ')}"
 
 
 def test_an_unknown_part_of_a_price_is_warned_about(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tui_kit import HOUR, account, change, dashboard, jobs, make_store, now_ms
 
 from jobdash.config.accounts import UnusableAccount
+from jobdash.config.faulty_table import FaultyTable
 from jobdash.config.settings import UiSettings
 from jobdash.demo.emulator import BatchScript, Delay, Emulator, EmulatorServer, ErrorAnswer, FaultRule
 from jobdash.domain.account import Account
@@ -64,6 +65,19 @@ async def test_an_account_with_a_mistake_fails_in_the_first_line_and_needs_atten
         await dash.press("8")
         await dash.until(lambda: "account lab" in dash.screen and reason[:30] in dash.screen)
         # What is dismissed stays so, though the store knows no such account.
+        dash.app.with_store = _no_store  # type: ignore[method-assign]
+        await dash.press("z")
+        await dash.until(lambda: "Nothing needs your attention" in dash.screen)
+
+
+async def test_a_table_of_settings_with_a_mistake_stays_on_a_banner_and_needs_attention(path: Path) -> None:
+    faulty = (FaultyTable("notify", "on: finnished is not known"),)
+    async with dashboard(path, [OPENAI], rows=jobs("completed"), working=False, faulty=faulty) as dash:
+        await dash.until(lambda: "[notify] is not used: on: finnished is not known" in dash.line("banner"))
+        await dash.until(lambda: "8 ⚠ 1 needs attention" in dash.line("accounts"))
+        await dash.press("8")
+        await dash.until(lambda: "1 setting" in dash.screen and "[notify]" in dash.screen)
+        assert "not used: on: finnished" in dash.screen
         dash.app.with_store = _no_store  # type: ignore[method-assign]
         await dash.press("z")
         await dash.until(lambda: "Nothing needs your attention" in dash.screen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -55,10 +56,10 @@ def show(context: CliContext) -> None:
         print_text("")
         print_text(f"[accounts.{account.name}]")
         facts(_account_facts(account))
-    for unusable in config.unusable:
+    for name, found in _not_used(config):
         print_text("")
-        print_text(f"[accounts.{unusable.name}]")
-        facts([("provider", unusable.provider), ("not used", unusable.reason)])
+        print_text(f"[{name}]")
+        facts(found)
     print_text("")
     print_text("[ui]")
     ui = config.ui
@@ -85,7 +86,7 @@ def show(context: CliContext) -> None:
     print_text("")
     print_text("[results]")
     facts([("folder", str(config.results_folder))])
-    for model, price in config.prices.items():
+    for model, price in (config.prices or {}).items():
         print_text("")
         print_text(f'[prices."{model}"]')
         facts([(name, str(value)) for name, value in asdict(price).items() if value is not None])
@@ -93,6 +94,14 @@ def show(context: CliContext) -> None:
         print_text("")
         print_text("[keys]")
         facts(list(config.keys.items()))
+
+
+def _not_used(config: Config) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield the accounts and the tables with a mistake, with what is known of each."""
+    for account in config.unusable:
+        yield f"accounts.{account.name}", [("provider", account.provider), ("not used", account.reason)]
+    for table in config.faulty:
+        yield table.name, [("not used", table.reason)]
 
 
 def _where(config: Config) -> str:
@@ -151,6 +160,7 @@ def _as_json(config: Config) -> dict[str, Any]:
             for account in config.accounts
         ],
         "unusable_accounts": [account._asdict() for account in config.unusable],
+        "unusable_tables": [table._asdict() for table in config.faulty],
         "ui": {
             "theme": config.ui.theme or None,
             "columns": list(config.ui.columns),
@@ -160,7 +170,7 @@ def _as_json(config: Config) -> dict[str, Any]:
         "sync": {"fastest_ms": config.sync.fastest_ms, "slowest_ms": config.sync.slowest_ms},
         "worker": config.worker._asdict(),
         "results": {"folder": str(config.results_folder)},
-        "prices": {model: asdict(price) for model, price in config.prices.items()},
+        "prices": {model: asdict(price) for model, price in (config.prices or {}).items()},
         "keys": dict(config.keys),
         "default_account": config.default_account,
         "read_only": config.read_only is not None,

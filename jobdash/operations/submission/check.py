@@ -54,7 +54,7 @@ class SubmitCheck:
 
 
 def check(
-    form: SubmitForm, open_browser: Callable[[], Browser], prices: Mapping[str, ListPrice], now: int
+    form: SubmitForm, open_browser: Callable[[], Browser], prices: Mapping[str, ListPrice] | None, now: int
 ) -> SubmitCheck:
     """Check a file; reads all of it, so that it belongs in a thread of its own."""
     try:
@@ -79,8 +79,13 @@ def check(
     return SubmitCheck(request, sent_before=tuple(before), waiting=waiting, cost=cost)
 
 
-def expected_cost(request: SubmitRequest, prices: Mapping[str, ListPrice], now: int) -> Cost | None:
-    """Return what the input of a batch is expected to cost; ``prices`` are a person's own, by model."""
+def expected_cost(request: SubmitRequest, prices: Mapping[str, ListPrice] | None, now: int) -> Cost | None:
+    """Return what the input of a batch is expected to cost; None where that is not known.
+
+    ``prices`` are a person's own, by model; None where they cannot be read.
+    """
+    if prices is None:
+        return None
     tokens, requests = request.estimated_tokens, request.check.requests
     return input_cost(request.account.provider, request.model, tokens, requests, now, prices)
 

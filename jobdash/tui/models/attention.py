@@ -11,7 +11,12 @@ from jobdash.config.settings import Config
 from jobdash.domain.attention import AccountAttention, Attention, account_attention
 from jobdash.domain.time import Clock
 from jobdash.errors import StoreError
-from jobdash.operations.attention import failing_accounts, jobs_needing_attention, unusable_health
+from jobdash.operations.attention import (
+    failing_accounts,
+    faulty_health,
+    jobs_needing_attention,
+    unusable_health,
+)
 from jobdash.operations.job_lookup import Browser
 
 _READ_EVERY_S, _READ_CHANGED_S = 30.0, 3.0
@@ -24,7 +29,7 @@ class AttentionModel:
     def __init__(self, open_browser: Callable[[], Browser], config: Config, clock: Clock) -> None:
         self._open_browser = open_browser
         self._accounts = config.account_names
-        self._unusable = unusable_health(config.unusable)
+        self._unusable = unusable_health(config.unusable) | faulty_health(config.faulty)
         self._dismissed: set[str] = set()
         """Accounts with a mistake that were dismissed: the store has no row of theirs."""
         self._clock = clock

@@ -169,7 +169,9 @@ def _key(found: _Found) -> int | str:
 
 
 def _name(found: _Found) -> str:
-    return clean(f"account {found.health.name}" if isinstance(found, AccountAttention) else found.row.name)
+    if not isinstance(found, AccountAttention):
+        return clean(found.row.name)
+    return clean(f"account {found.health.name}" if found.is_account else found.health.name)
 
 
 class AttentionScreen(LineScreen):
@@ -228,10 +230,14 @@ class AttentionScreen(LineScreen):
         """Draw the lines that differ."""
         found, width = self.model.found, self.size.width
         head = [Span(" attention ", "chip"), gap(2), Span("what to look at, and why", "muted")]
-        accounts = sum(isinstance(each, AccountAttention) for each in found)
-        number = quantity(len(found) - accounts, "job")
+        others = [each for each in found if isinstance(each, AccountAttention)]
+        accounts = sum(each.is_account for each in others)
+        numbers = [quantity(len(found) - len(others), "job")]
         if accounts:
-            number = f"{quantity(accounts, 'account')} {self.context.symbols.dot} {number}"
+            numbers.insert(0, quantity(accounts, "account"))
+        if accounts < len(others):
+            numbers.insert(0, quantity(len(others) - accounts, "setting"))
+        number = f" {self.context.symbols.dot} ".join(numbers)
         self.query_one("#log-head", Line).put(head, [Span(f"{number} ", "muted")])
         entries = self.query_one(AttentionList)
         entries.put(found, self.context.clock())

@@ -135,7 +135,10 @@ def doctor_lines(
             for place, (file, who, mode) in enumerate(file_owners(config.database))
         ),
         ("settings", f"{clean(str(config.path))}{where}"),
-        *(("warning", clean(warning)) for warning in (*config.warnings, *config.half_set)),
+        *(
+            ("warning", clean(warning))
+            for warning in (*config.warnings, *map(str, config.faulty), *config.half_set)
+        ),
     ]
     if problem := engine_problem(store):
         found.append(("warning", problem))

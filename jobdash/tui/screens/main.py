@@ -87,6 +87,7 @@ class MainScreen(ActionScreen):
             names = ", ".join(account.name for account in unusable)
             key = BY_ID["tab.attention"].key_name(self.app.own_keymap)
             wrong = [f"{len(unusable)} accounts are not used: {names}; {key} says why"]
+        wrong += map(str, self.context.config.faulty)
         if self.context.read_only:
             wrong.insert(0, f"{self.context.read_only}; nothing can be changed")
         self.show_banner("; ".join(wrong))
