@@ -53,7 +53,6 @@ def print_costs(context: CliContext, query: CostQuery, *, reprice: bool) -> int:
     scope = query.scope(now)
     browser = context.opened.browser
     if reprice:
-        context.config.refuse_faulty("prices")
         context.writable()
         _reprice(context, scope)
     elif context.opened.read_only is None and browser.stale_costs(0, 1):
@@ -154,7 +153,8 @@ def _reprice(context: CliContext, scope: Scope) -> None:
     from jobdash.operations.writer_thread import WriterThread
 
     config, browser = context.config, context.opened.browser
+    config.refuse_faulty("prices")
+    prices = config.prices or {}
     with WriterThread(config.database, same_as=browser.identity) as store:
-        assert config.prices is not None
-        priced, changed = run(lambda _stop: reprice(browser, store, config.prices, scope))
+        priced, changed = run(lambda _stop: reprice(browser, store, prices, scope))
     print_error(f"priced anew: {quantity(priced, 'job')}, {changed:,} changed")

@@ -9,7 +9,7 @@ is in `Config.faulty`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -258,14 +258,14 @@ class _SettingsReader:
         except ValueError as error:
             raise self.error(f"{place}{error}") from None
 
-    @contextmanager
-    def feature(self, name: str) -> Iterator[None]:
-        """Let a mistake in a table end what the table is for, and nothing else."""
+    def feature(self, name: str, read: Callable[[], T]) -> T | None:
+        """Return what ``read`` does of a table; None, and nothing else ends, for a mistake in it."""
         try:
-            yield
+            return read()
         except (ValueError, ConfigError) as error:
             reason = str(error).removeprefix(f"{clean(str(self.path))}: ").removeprefix(f"[{name}] ")
             self.faulty.append(FaultyTable(name, clean(reason)))
+            return None
 
     def table(self, name: str, value: object, known: tuple[str, ...]) -> dict[str, Any]:
         found = self.want(value, dict, f"[{name}] has to be a table")
@@ -362,9 +362,9 @@ class _SettingsReader:
             return None
         from jobdash.config.notify import NOTIFY_SETTINGS, read_notify
 
-        settings = None
-        with self.feature("notify"):
-            settings = read_notify(self.table("notify", value, NOTIFY_SETTINGS), self.env)
+        settings = self.feature(
+            "notify", lambda: read_notify(self.table("notify", value, NOTIFY_SETTINGS), self.env)
+        )
         if settings is None:
             return None
         there = {*(account.name for account in accounts), *(each.name for each in self.unusable), LOCAL}
@@ -377,15 +377,13 @@ class _SettingsReader:
             return {}
         from jobdash.config.prices import read_prices
 
-        with self.feature("prices"):
-            return read_prices(value, self.table)
-        return None
+        return self.feature("prices", lambda: read_prices(value, self.table))
 
     def retention(self, value: object) -> Retention | None:
         if value is None:
             return None
         from jobdash.config.retention import RETENTION_SETTINGS, read_retention
 
-        with self.feature("retention"):
-            return read_retention(self.table("retention", value, RETENTION_SETTINGS))
-        return None
+        return self.feature(
+            "retention", lambda: read_retention(self.table("retention", value, RETENTION_SETTINGS))
+        )
