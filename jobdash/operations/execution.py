@@ -10,6 +10,7 @@ from jobdash.domain.plan import ActionOutcome, ActionResult, ActionSummary, Deci
 from jobdash.errors import JobdashError
 from jobdash.operations.backends.registry import backend_of
 from jobdash.operations.context import OperationContext
+from jobdash.operations.recheck import stopped
 
 AT_ONCE = 64
 """Jobs of one account under way at once; the account's own limiter admits fewer requests than that."""
@@ -50,7 +51,7 @@ async def execute(plan: Plan, work: OperationContext, report: Report) -> ActionS
 async def _work_off(waiting: Iterator[Decision], plan: Plan, work: OperationContext, report: Report) -> None:
     for decision in waiting:
         if work.stop.is_set():
-            report(ActionOutcome(decision.job, ActionResult.SKIPPED, "stopped", stopped=True))
+            report(stopped(decision.job))
             continue
         try:
             outcome = await backend_of(decision.job).act(decision, plan, work)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from jobdash.domain.backends.registry import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
+from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, Plan
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.errors import (
@@ -25,9 +24,10 @@ from jobdash.errors import (
 from jobdash.operations.accounts.rate_limiter import NotSent
 from jobdash.operations.accounts.session import CancelBatch, GetBatch
 from jobdash.operations.context import OperationContext
+from jobdash.operations.recheck import action_request, refused
 from jobdash.store.commands.cancel import CancelResult
 from jobdash.store.commands.queue import NEVER_SENT
-from jobdash.store.records import ActionRequest, Intent, Precondition, Refusal
+from jobdash.store.records import ActionRequest, Intent, Refusal
 from jobdash.store.writer import Writer
 
 DEADLINE_MS = 5 * 60 * 1000
@@ -72,15 +72,13 @@ class JobChanged(JobdashError):
 
 async def cancel_job(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Carry out a planned cancel of one job."""
-    job = decision.job
-
-    def accept(row: JobRow) -> str | None:
-        again = decide(Action.CANCEL, row, work.situation(named=plan.scope is None), Choices())
-        return None if again.acts else again.reason
-
+    job, request = decision.job, action_request(decision.job, plan, work)
     if job.queued_here:
-        return await _cancel_queued(job, plan, accept, work)
-    asked = await ask_cancel(job, work, accept, plan.bulk, plan.choices.reason)
+        ended = await work.store.write(Writer.cancel_queued, request)
+        if isinstance(ended, Refusal):
+            return refused(job, ended)
+        return ActionOutcome(job, ActionResult.DONE, NEVER_SENT, ended.status)
+    asked = await ask_cancel(job, request, work)
     after = asked.row.status if asked.row is not None else None
     result = {
         CancelEnd.ACCEPTED: ActionResult.DONE,
@@ -91,30 +89,7 @@ async def cancel_job(decision: Decision, plan: Plan, work: OperationContext) -> 
     return ActionOutcome(job, result, asked.reason, after, stopped=asked.end is CancelEnd.STOPPED)
 
 
-async def _cancel_queued(
-    job: JobRow, plan: Plan, accept: Precondition, work: OperationContext
-) -> ActionOutcome:
-    """Cancel a batch that waits here, without a request."""
-    if work.stop.is_set():
-        return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
-    ended = await end_queued(job, plan, accept, work)
-    if isinstance(ended, Refusal):
-        after = ended.row.status if ended.row is not None else None
-        return ActionOutcome(job, ActionResult.SKIPPED, ended.reason, after)
-    return ActionOutcome(job, ActionResult.DONE, NEVER_SENT, ended.status)
-
-
-async def end_queued(
-    job: JobRow, plan: Plan, accept: Precondition | None, work: OperationContext
-) -> JobRow | Refusal:
-    """Cancel a batch in the queue; refused once it is being sent."""
-    request = ActionRequest(job.id, job.fence, accept, plan.choices.reason, plan.bulk)
-    return await work.store.write(Writer.cancel_queued, request)
-
-
-async def ask_cancel(
-    job: JobRow, work: OperationContext, accept: Precondition | None, bulk: str, reason: str | None
-) -> CancelAttempt:
+async def ask_cancel(job: JobRow, request: ActionRequest, work: OperationContext) -> CancelAttempt:
     """Ask a job's provider to cancel it, once, with an intent written right before the request."""
     intent: Intent | None = None
     asked_at = work.clock()
@@ -125,7 +100,6 @@ async def ask_cancel(
         deadline = asked_at + DEADLINE_MS
         if intent is not None and await renew_intent(intent, deadline, work):
             return
-        request = ActionRequest(job.id, job.fence, accept, reason, bulk)
         begun = await work.store.write(Writer.begin_cancel, request, deadline=deadline)
         if isinstance(begun, Refusal):
             raise JobChanged(begun)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from jobdash.domain.backends.registry import decide
 from jobdash.domain.job import JobRow
-from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
+from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, Plan
 from jobdash.domain.status import TERMINAL
 from jobdash.operations.actions.cancel import CancelAttempt, CancelEnd, ask_cancel
 from jobdash.operations.context import OperationContext
-from jobdash.store.records import ActionRequest, Refusal
+from jobdash.operations.recheck import action_request, checked_request, refused
+from jobdash.store.records import Refusal
 from jobdash.store.writer import Writer
 
 _STILL = "it may still run and be billed"
@@ -17,19 +17,9 @@ _STILL = "it may still run and be billed"
 async def force_fail_job(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Force-fail one job; the outcome describes it here and at the provider."""
     job = decision.job
-    if work.stop.is_set():
-        return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
-
-    def accept(row: JobRow) -> str | None:
-        again = decide(Action.FORCE_FAIL, row, work.situation(), Choices())
-        return None if again.acts else again.reason
-
-    request = ActionRequest(job.id, job.fence, accept, plan.choices.reason, plan.bulk)
-    failed = await work.store.write(Writer.force_fail, request)
+    failed = await work.store.write(Writer.force_fail, action_request(job, plan, work))
     if isinstance(failed, Refusal):
-        return ActionOutcome(
-            job, ActionResult.SKIPPED, failed.reason, failed.row.status if failed.row else None
-        )
+        return refused(job, failed)
     answer = await cancel_at_provider(failed, plan, work)
     return ActionOutcome(job, ActionResult.DONE, f"failed here; provider: {answer}", failed.status)
 
@@ -46,7 +36,7 @@ async def cancel_at_provider(row: JobRow, plan: Plan, work: OperationContext) ->
         return f"already {row.remote_status}"
     if row.cancel_requested_at is not None and not row.cancel_doubt:
         return "a cancel was asked before"
-    asked = await ask_cancel(row, work, None, plan.bulk, plan.choices.reason)
+    asked = await ask_cancel(row, checked_request(row, plan), work)
     return _words(asked)
 
 

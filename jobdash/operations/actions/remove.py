@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
 
-from jobdash.domain.backends.registry import decide
 from jobdash.domain.job import BATCH, JobRow
-from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices, Decision, Plan
+from jobdash.domain.plan import ActionOutcome, ActionResult, Choices, Decision, Plan
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.text import quantity
@@ -19,13 +18,13 @@ from jobdash.operations.actions.cancel import (
     CancelEnd,
     JobChanged,
     ask_cancel,
-    end_queued,
     renew_intent,
 )
 from jobdash.operations.actions.force_fail import cancel_at_provider
 from jobdash.operations.context import OperationContext
+from jobdash.operations.recheck import action_request, checked_request, refused, stopped
 from jobdash.operations.results.batch_files import delete_batch_files
-from jobdash.store.records import ActionRequest, Intent, InUse, Precondition, Refusal
+from jobdash.store.records import ActionRequest, Intent, InUse, Refusal
 from jobdash.store.writer import Writer
 
 WAIT_MS = 15 * 60 * 1000
@@ -61,58 +60,41 @@ class _FilesKept(JobdashError):
 
 async def remove_job(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Carry out a planned removal of one job."""
-    if work.stop.is_set():
-        return ActionOutcome(decision.job, ActionResult.SKIPPED, "stopped", stopped=True)
-    if decision.job.queued_here and decision.job.unfinished:
-        return await _remove_queued(decision.job, plan, work)
-    waits = decision.job.unfinished and not decision.job.gone and plan.choices.cancel_first
-    if waits and plan.choices.force:
-        return await _cancel_and_remove(decision.job, plan, work)
-    if waits:
-        return await _cancel_first(decision.job, plan, work)
-    return await _remove_now(decision.job, plan.choices, plan.bulk, work)
+    job, request = decision.job, action_request(decision.job, plan, work)
+    if job.queued_here and job.unfinished:
+        ended = await work.store.write(Writer.cancel_queued, request)
+        if isinstance(ended, Refusal):
+            return refused(job, ended)
+        job, request = ended, replace(request, fence=ended.fence)
+    elif job.unfinished and not job.gone and plan.choices.cancel_first:
+        act = _cancel_and_remove if plan.choices.force else _cancel_first
+        return await act(job, request, plan, work)
+    return await _remove_now(job, request, plan.choices, work)
 
 
-def _accept(choices: Choices, work: OperationContext) -> Precondition:
-    def accept(row: JobRow) -> str | None:
-        again = decide(Action.REMOVE, row, work.situation(), choices)
-        return None if again.acts else again.reason
-
-    return accept
-
-
-async def _remove_queued(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
-    """Cancel a batch that waits here, which is done at once, then remove it."""
-    ended = await end_queued(job, plan, _accept(plan.choices, work), work)
-    if isinstance(ended, Refusal):
-        return _refused(job, ended)
-    return await _remove_now(ended, plan.choices, plan.bulk, work)
-
-
-async def _cancel_and_remove(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
+async def _cancel_and_remove(
+    job: JobRow, request: ActionRequest, plan: Plan, work: OperationContext
+) -> ActionOutcome:
     """Ask for a cancel where possible, then remove the job whatever the answer; the outcome has both."""
-    request = ActionRequest(job.id, job.fence, _accept(plan.choices, work))
     row = await work.store.write(Writer.recheck, request)
     if isinstance(row, Refusal):
-        return _refused(job, row)
+        return refused(job, row)
     summary = await cancel_at_provider(row, plan, work)
-    outcome = await _remove_now(job, plan.choices, plan.bulk, work)
+    outcome = await _remove_now(job, request, plan.choices, work)
     return outcome._replace(reason=f"{outcome.reason}; provider: {summary}")
 
 
-async def _cancel_first(job: JobRow, plan: Plan, work: OperationContext) -> ActionOutcome:
+async def _cancel_first(
+    job: JobRow, request: ActionRequest, plan: Plan, work: OperationContext
+) -> ActionOutcome:
     """Write that the removal waits, then ask for the cancel; whichever sync sees it confirmed goes on."""
-    begun = await work.store.write(
-        Writer.begin_waiting_removal,
-        ActionRequest(job.id, job.fence, _accept(plan.choices, work), bulk=plan.bulk),
-        choices=asdict(plan.choices),
-        deadline=work.clock() + WAIT_MS,
-    )
+    choices, deadline = asdict(plan.choices), work.clock() + WAIT_MS
+    begun = await work.store.write(Writer.begin_waiting_removal, request, choices=choices, deadline=deadline)
     if isinstance(begun, Refusal):
-        return _refused(job, begun)
+        return refused(job, begun)
     if job.status is Status.CANCELLING and not job.cancel_doubt:
         return ActionOutcome(job, ActionResult.DONE, "removed when the cancel is confirmed", job.status)
-    asked = await ask_cancel(job, work, None, plan.bulk, plan.choices.reason)
+    asked = await ask_cancel(job, checked_request(job, plan), work)
     ended = asked.row is not None and asked.row.terminal
     if asked.end in {CancelEnd.ACCEPTED, CancelEnd.DOUBT} and not ended:
         after = asked.row.status if asked.row else Status.CANCELLING
@@ -141,7 +123,8 @@ async def finish_waiting(
         return ActionOutcome(job, ActionResult.SKIPPED, reason, row.status)
     known = {field.name for field in fields(Choices)}
     choices = Choices(**{name: value for name, value in intent.choices.items() if name in known})
-    outcome = await _remove_now(row, choices, intent.bulk or "", work, waiting=intent.id)
+    request = ActionRequest(row.id, row.fence, bulk=intent.bulk)
+    outcome = await _remove_now(row, request, choices, work, waiting=intent.id)
     if outcome.result is ActionResult.FAILED:
         await work.store.write(Writer.end_waiting_removal, intent.id, outcome.reason)
     return outcome
@@ -155,13 +138,13 @@ async def give_up_waiting(intent: Intent, row: JobRow, work: OperationContext) -
 
 
 async def _remove_now(
-    job: JobRow, choices: Choices, bulk: str, work: OperationContext, waiting: int | None = None
+    job: JobRow, request: ActionRequest, choices: Choices, work: OperationContext, waiting: int | None = None
 ) -> ActionOutcome:
     """Clean up what was chosen, then hide the record, last and only if all parts went (or by force)."""
     try:
         fresh = await _asked_first(job, choices, work)
     except NotSent:
-        return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
+        return stopped(job)
     except JobdashError as error:
         return ActionOutcome(
             job, ActionResult.FAILED, f"could not ask {job.account}: {error}; --force skips the question"
@@ -175,7 +158,7 @@ async def _remove_now(
             job, ActionResult.SKIPPED, f"the provider says it is {LABELS[fresh.status]}", refused=True
         )
     elif choices.remote:
-        cleaned = await _CleanUp(job, choices, bulk, work, waiting).run(fresh)
+        cleaned = await _CleanUp(job, request, work, waiting).run(fresh)
     else:
         cleaned = CleanedUp()
     if cleaned.refusal is not None:
@@ -186,35 +169,24 @@ async def _remove_now(
     if choices.remote or (choices.local_files and cleaned.kept):
         left = ", ".join(cleaned.kept) or None
         await work.store.write(Writer.set_left_behind, job.id, left and f"{left} not deleted")
-    if cleaned.kept and not (choices.force and choices.record):
-        return ActionOutcome(
-            job, ActionResult.FAILED, _clean_up_text(cleaned, "record kept", choices), job.status
-        )
-    if not choices.record:
-        return ActionOutcome(
-            job, ActionResult.DONE, _clean_up_text(cleaned, "record kept", choices), job.status
-        )
-    return await _hide(job, choices, cleaned, bulk, work, waiting)
-
-
-async def _hide(
-    job: JobRow, choices: Choices, cleaned: CleanedUp, bulk: str, work: OperationContext, waiting: int | None
-) -> ActionOutcome:
-    summary = _clean_up_text(cleaned, "record removed", choices)
-    accept = None if waiting is not None else _accept(choices, work)
-    request = ActionRequest(job.id, job.fence, accept, bulk=bulk)
+    hides = choices.record and (choices.force or not cleaned.kept)
+    result = ActionResult.FAILED if cleaned.kept else ActionResult.DONE
+    summary = _clean_up_text(cleaned, "record removed" if hides else "record kept", choices)
+    if not hides:
+        return ActionOutcome(job, result, summary, job.status)
     hidden = await work.store.write(Writer.hide, request, detail=summary, waiting=waiting)
     if isinstance(hidden, Refusal):
         return _refused(job, hidden, cleaned.deleted)
-    result = ActionResult.FAILED if cleaned.kept else ActionResult.DONE
     return ActionOutcome(job, result, summary, hidden.status)
 
 
-def _refused(job: JobRow, refusal: Refusal, deleted: tuple[str, ...] = ()) -> ActionOutcome:
+def _refused(job: JobRow, refusal: Refusal, deleted: tuple[str, ...]) -> ActionOutcome:
     """Return the outcome for a job that is not what was planned for any more, and what went before that."""
-    result = ActionResult.FAILED if deleted else ActionResult.SKIPPED
-    reason = f"{refusal.reason}; deleted before that: {', '.join(deleted)}" if deleted else refusal.reason
-    return ActionOutcome(job, result, reason, refusal.row.status if refusal.row else None)
+    outcome = refused(job, refusal)
+    if not deleted:
+        return outcome
+    reason = f"{refusal.reason}; deleted before that: {', '.join(deleted)}"
+    return outcome._replace(result=ActionResult.FAILED, reason=reason)
 
 
 def _clean_up_text(cleaned: CleanedUp, record: str, choices: Choices) -> str:
@@ -276,8 +248,7 @@ class _CleanUp:
     """The deletion of what a provider keeps of one job: its files and, where there is one, its record."""
 
     job: JobRow
-    choices: Choices
-    bulk: str
+    request: ActionRequest
     work: OperationContext
     waiting: int | None
 
@@ -364,10 +335,9 @@ class _CleanUp:
             raise wrong
 
     async def _begin(self, what: str, request: Request[None], deadline: int) -> Intent:
-        accept = None if self.waiting is not None else _accept(self.choices, self.work)
         begun = await self.work.store.write(
             Writer.begin_delete,
-            ActionRequest(self.job.id, self.job.fence, accept, bulk=self.bulk),
+            self.request,
             deadline=deadline,
             target=what,
             file_id=request.file_id if isinstance(request, DeleteFile) else None,

@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jobdash.domain.backends.registry import decide
 from jobdash.domain.describe.job_text import WAITS, WAITS_FOR_WORKER, done_words, runner
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionOutcome, ActionResult, Decision, Plan
@@ -18,11 +17,12 @@ from jobdash.errors import StoreError
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.person import current_actor, is_elsewhere
+from jobdash.operations.recheck import action_request, refused, stopped
 from jobdash.operations.scripts.control import StartedScript, start_again, stop_process
 from jobdash.operations.scripts.processes import log_file
 from jobdash.store.location import StoreLocation
 from jobdash.store.owner import owner_of
-from jobdash.store.records import ActionRequest, EndedLocally, Refusal
+from jobdash.store.records import EndedLocally, Refusal
 from jobdash.store.writer import Writer
 
 _SCRIPT_ENDS, _WORKERS_END = "its script ends at its next item", "its workers end at their next item"
@@ -40,12 +40,10 @@ class _CleanedUp:
 
 async def cancel_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Cancel: the worker is asked to stop, a job without one is cancelled at once."""
-    if work.stop.is_set():
-        return _stopped(decision.job)
     job = decision.job
-    row = await work.store.write(Writer.cancel_local, _request(decision, plan, work))
+    row = await work.store.write(Writer.cancel_local, action_request(decision.job, plan, work))
     if isinstance(row, Refusal):
-        return _refused(job, row)
+        return refused(job, row)
     if row.status is Status.CANCELLING:
         note = "items under way finish"
     else:
@@ -55,12 +53,10 @@ async def cancel_local(decision: Decision, plan: Plan, work: OperationContext) -
 
 async def force_fail_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Carry out a planned force-fail; whatever the worker still writes is refused."""
-    if work.stop.is_set():
-        return _stopped(decision.job)
     job = decision.job
-    ended = await work.store.write(Writer.force_fail_local, _request(decision, plan, work))
+    ended = await work.store.write(Writer.force_fail_local, action_request(decision.job, plan, work))
     if isinstance(ended, Refusal):
-        return _refused(job, ended)
+        return refused(job, ended)
     note = [f"failed here; {done_words(ended.row)}"]
     if plan.choices.stop_process:
         note.append(await _stop(ended, plan, work))
@@ -71,15 +67,13 @@ async def force_fail_local(decision: Decision, plan: Plan, work: OperationContex
 
 async def remove_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Carry out a planned removal: files on this computer if that was chosen, then the record."""
-    if work.stop.is_set():
-        return _stopped(decision.job)
     job, choices = decision.job, plan.choices
-    request, cleaned = _request(decision, plan, work), _CleanedUp()
+    request, cleaned = action_request(decision.job, plan, work), _CleanedUp()
     if choices.local_files:
         # Deleting cannot be undone, so the job is checked before that as well.
         row = await work.store.write(Writer.recheck, request)
         if isinstance(row, Refusal):
-            return _refused(job, row)
+            return refused(job, row)
         cleaned = await _clean_up(job, work)
     hides = choices.record and (choices.force or not cleaned.kept)
     note = _clean_up_text(cleaned, "record removed" if hides else "record kept", files=choices.local_files)
@@ -89,7 +83,7 @@ async def remove_local(decision: Decision, plan: Plan, work: OperationContext) -
         )
     ended = await work.store.write(Writer.remove_local, request, detail=note)
     if isinstance(ended, Refusal):
-        return _refused(job, ended)
+        return refused(job, ended)
     if choices.stop_process and job.unfinished:
         note += "; " + await _stop(ended, plan, work)
     return ActionOutcome(
@@ -107,15 +101,15 @@ async def _stop(ended: EndedLocally, plan: Plan, work: OperationContext) -> str:
 
 async def retry_local(decision: Decision, plan: Plan, work: OperationContext) -> ActionOutcome:
     """Carry out a planned retry: pending with the items that are left, and started again if that is meant."""
-    job, request = decision.job, _request(decision, plan, work)
+    job, request = decision.job, action_request(decision.job, plan, work)
     while True:
         if work.stop.is_set():
-            return _stopped(job)
+            return stopped(job)
         retried = await work.store.write(
             Writer.retry_local, request, only=plan.choices.only, starting=plan.choices.restart
         )
         if isinstance(retried, Refusal):
-            return _refused(job, retried)
+            return refused(job, retried)
         if not retried.more:
             break
         # One check is enough: the fence ensures that it has not changed.
@@ -175,26 +169,6 @@ def left_words(row: JobRow) -> str:
     if row.total is None or row.remaining is None:
         return f"{row.done or 0:,} done stay"
     return f"{row.remaining:,} of {row.total:,} left"
-
-
-def _request(decision: Decision, plan: Plan, work: OperationContext) -> ActionRequest:
-    def accept(row: JobRow) -> str | None:
-        here = replace(work.situation(named=plan.scope is None), dead=plan.dead)
-        again = decide(plan.action, row, here, plan.choices)
-        return None if again.acts else again.reason
-
-    job = decision.job
-    return ActionRequest(job.id, job.fence, accept, plan.choices.reason, plan.bulk)
-
-
-def _refused(job: JobRow, refusal: Refusal) -> ActionOutcome:
-    return ActionOutcome(
-        job, ActionResult.SKIPPED, refusal.reason, refusal.row.status if refusal.row else None
-    )
-
-
-def _stopped(job: JobRow) -> ActionOutcome:
-    return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
 
 
 async def _clean_up(job: JobRow, work: OperationContext) -> _CleanedUp:

@@ -22,6 +22,7 @@ from jobdash.operations.accounts.session import GetBatch
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.providers import provider_at
+from jobdash.operations.recheck import stopped
 from jobdash.operations.results.collect import collect
 from jobdash.operations.results.download import DELETED
 from jobdash.operations.results.family import Family, answers_lost, family_of, read_outcomes
@@ -67,8 +68,6 @@ async def retry_batch(decision: Decision, plan: Plan, work: OperationContext) ->
     What has to be known first, results and requests, is fetched; the new batch is on disk before it is sent.
     """
     job = decision.job
-    if work.stop.is_set():
-        return _stopped(job)
     try:
         return await _Retry(job, plan, work).run()
     except (_NotRetried, SubmitRefused) as error:
@@ -77,10 +76,6 @@ async def retry_batch(decision: Decision, plan: Plan, work: OperationContext) ->
     except OSError as error:
         reason = f"{error.filename or 'a file'}: {error.strerror or error}"
         return ActionOutcome(job, ActionResult.FAILED, reason, job.status)
-
-
-def _stopped(job: JobRow) -> ActionOutcome:
-    return ActionOutcome(job, ActionResult.SKIPPED, "stopped", stopped=True)
 
 
 class _Retry:
@@ -99,7 +94,7 @@ class _Retry:
         family = await asyncio.to_thread(self._family)
         files = [found for member in family.members if (found := await self._results(family, member))]
         if self._work.stop.is_set():
-            return _stopped(self._job)
+            return stopped(self._job)
         with scratch_folder(self._work.store.path) as folder:
             requests = await self._requests(family, folder)
             target = folder / "again.jsonl"
@@ -238,7 +233,7 @@ class _Retry:
     def _outcome(self, family: Family, selected: SelectedRequests, submitted: SubmitOutcome) -> ActionOutcome:
         row = submitted.row
         if submitted.end is SubmitEnd.STOPPED:
-            return _stopped(self._job)
+            return stopped(self._job)
         if submitted.end not in WELL or row is None:
             where = "" if row is None else f"; see {row.public_id}"
             return ActionOutcome(
