@@ -69,7 +69,7 @@ def test_a_list_tells_on_which_host_each_script_ran(cli: Cli, run_script: Begin)
         "batch": None,
     }
     rows = list(csv.DictReader(cli("list", "--csv").out.splitlines()))
-    assert [*rows[0]][-3:] == ["host", "percent", "fetch_error"], "scripts count columns: a new one comes last"
+    assert [*rows[0]][-3:] == ["host", "percent", "fetch_error"], "new columns come last"
     assert {row["name"]: row["host"] for row in rows} == {
         "here": current_host(),
         "moved": "host-b",
