@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -42,6 +43,16 @@ def test_every_package_says_in_its_first_line_what_it_is_for() -> None:
     for module in PACKAGE.rglob("*.py"):
         first = module.read_text(encoding="utf-8")[:3]
         assert first == '"""' or module.relative_to(PACKAGE).as_posix() in unsaid, module
+
+
+def test_every_place_that_contributing_names_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    packages = "|".join(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file())
+    named = set(re.findall(rf"`((?:{packages})/[a-z_/]+)`", text))
+    assert len(named) > 40
+    assert {
+        each for each in named if not (PACKAGE / each).is_dir() and not (PACKAGE / f"{each}.py").is_file()
+    } == set()
 
 
 def sizes(module: Path) -> Iterator[tuple[str, int, int]]:
