@@ -98,7 +98,7 @@ def test_columns_fit_any_width_and_keep_what_matters(width: int) -> None:
     assert {"name", "status", "total"} <= set(columns)
     for before, after in zip(layout.places, layout.places[1:], strict=False):
         assert before.start + before.width < after.start
-    if width >= 48:
+    if width >= 38:
         assert layout.places[-1].start + layout.places[-1].width <= width
     if width >= 120:
         assert {"account", "progress", "failed", "created_at", "left"} <= set(columns)

@@ -17,7 +17,9 @@ MARGIN = 3
 GAP = 2
 _COUNTS_MOST = 19
 """``1,000,000/1,000,000``; where there is less room, totals are abbreviated."""
-_NAME_MOST = 60
+_COUNTS_LEAST = 9
+"""``999k/999k``."""
+_NAME_LEAST, _NAME_MOST = 4, 60
 _BAR_MOST = 32
 
 
@@ -101,7 +103,9 @@ def _gap(columns: list[str]) -> int:
 def _widen(widths: dict[str, int], spare: int) -> None:
     """Share what is left between name and bar, three to two, then give the rest to the name."""
     if spare < 0:
-        widths["name"] = max(4, widths["name"] + spare)
+        less = min(-spare, widths["total"] - _COUNTS_LEAST)
+        widths["total"] -= less
+        widths["name"] = max(_NAME_LEAST, widths["name"] + spare + less)
         return
     bar = min(_BAR_MOST - widths["progress"], spare * 2 // 5) if "progress" in widths else 0
     if bar:
