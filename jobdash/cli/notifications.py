@@ -12,8 +12,9 @@ from jobdash.cli.clock import store_time
 from jobdash.cli.context import FAILED, CliContext
 from jobdash.cli.event_loop import run_stoppable
 from jobdash.cli.job_line import short_name
-from jobdash.cli.output import Style, print_error, print_text
+from jobdash.cli.output import Style, document, print_error, print_text
 from jobdash.cli.session import open_session
+from jobdash.config.notify import NotifySettings
 from jobdash.domain.notification import Notification, NotificationKind
 from jobdash.errors import ConfigError, StoreError
 from jobdash.operations.accounts.rate_limiter import CancelToken
@@ -22,6 +23,9 @@ from jobdash.operations.notify import Notifier
 from jobdash.operations.terminal_notification import terminal_sequence
 from jobdash.operations.writer_thread import WriterThread
 
+AT_TERMINAL = ("bell", "desktop")
+"""The ways that are written to the terminal."""
+NO_TERMINAL = "standard error is no terminal"
 NO_WAY = "no way to notify anybody: set bell, desktop, command or webhook in [notify] of the config file"
 
 
@@ -81,31 +85,27 @@ def send_test(context: CliContext) -> int:
         return FAILED
     now = store_time()
 
-    async def work(stop: CancelToken) -> list[str]:
+    async def work(stop: CancelToken) -> dict[str, str]:
         async with open_session(context, stop) as session:
             notifier = notifier_of(context, session.work.store)
             assert notifier is not None
-            return await notifier.send(Notification(NotificationKind.FINISHED, job.row, now), job)
+            return await notifier.send(Notification(NotificationKind.FINISHED, job.row, now), job, test=True)
 
-    failures = run_stoppable(work)
-    failed = {
-        way for way, on in _ways(context).items() if on and any(f" by {way} " in each for each in failures)
-    }
-    sent = [way for way, on in _ways(context).items() if on and way not in failed]
+    failed = run_stoppable(work)
+    if not sys.stderr.isatty():
+        failed |= {way: NO_TERMINAL for way in AT_TERMINAL if way in _ways(settings)}
+    sent = [way for way in _ways(settings) if way not in failed]
+    if context.as_json:
+        document({"job": job.row.public_id, "sent": sent, "not_sent": failed})
+        return FAILED if failed else 0
     if sent:
         print_text(f"Sent by {', '.join(sent)}: {short_name(job.row)}")
-    if failed:
-        print_text(f"Not sent by {', '.join(sorted(failed))}")
-    return FAILED if failures else 0
+    for reason in dict.fromkeys(failed.values()):
+        ways = [way for way, why in failed.items() if why == reason]
+        print_text(f"Not sent by {', '.join(ways)}: {reason}")
+    return FAILED if failed else 0
 
 
-def _ways(context: CliContext) -> dict[str, bool]:
-    settings = context.config.notify
-    if settings is None:
-        return {}
-    return {
-        "bell": settings.bell,
-        "desktop": bool(settings.desktop),
-        "command": bool(settings.command),
-        "webhook": bool(settings.webhook),
-    }
+def _ways(settings: NotifySettings) -> list[str]:
+    """Return the ways that are configured."""
+    return [way for way in (*AT_TERMINAL, "command", "webhook") if getattr(settings, way)]

@@ -87,12 +87,14 @@ class Notifier:
             return None
         return Notification(kind, row, event.at)
 
-    async def send(self, notification: Notification, job: JobDetails) -> list[str]:
-        """Send one notification in every way; return what failed, in sentences."""
+    async def send(
+        self, notification: Notification, job: JobDetails, *, test: bool = False
+    ) -> dict[str, str]:
+        """Send one notification in every way; return why some failed, by way. ``test``: nothing happened."""
         if self.settings.bell or self.settings.desktop:
             self.show(notification)
-        payload = notification_json(notification, job, self.clock())
-        failures: list[str] = []
+        payload = notification_json(notification, job, self.clock(), test=test)
+        failures: dict[str, str] = {}
         ways = []
         if self.settings.command:
             ways.append(("command", run_command(self.settings.command, payload)))
@@ -102,9 +104,9 @@ class Notifier:
             try:
                 await sending
             except (OSError, httpx2.HTTPError, httpx2.InvalidURL, NotificationRefused) as error:
-                failures.append(f"notification by {way} failed: {clean(redact(_reason(error)), 200)}")
-        for failure in failures:
-            self.on_error(failure)
+                failures[way] = clean(redact(_reason(error)), 200)
+        for way, reason in failures.items():
+            self.on_error(f"notification by {way} failed: {reason}")
         return failures
 
 
@@ -117,11 +119,14 @@ class NotificationRefused(Exception):
         """Whether the same request may succeed later."""
 
 
-def notification_json(notification: Notification, job: JobDetails, now: int) -> dict[str, Any]:
+def notification_json(
+    notification: Notification, job: JobDetails, now: int, *, test: bool = False
+) -> dict[str, Any]:
     """Return a notification as a command reads it, and a server is sent it."""
     row = job.row
     return {
         "event": str(notification.kind),
+        "test": test,
         "at": rfc3339(notification.at),
         "title": notification.title,
         "text": notification.body,

@@ -212,6 +212,38 @@ def test_a_trial_uses_every_way_and_says_which_failed(cli: Cli) -> None:
     assert lines(sent)[-1]["title"] == "nightly: completed"
 
 
+def test_a_trial_says_what_no_terminal_was_sent(cli: Cli) -> None:
+    cli.add_finished(name="nightly")
+    sent = by_command(cli, "bell = true", "desktop = true")
+    ran = cli("notify", "--test")
+    assert (ran.code, ran.out) == (
+        1,
+        "Sent by command: nightly\nNot sent by bell, desktop: standard error is no terminal\n",
+    )
+    assert ran.err == ""
+    assert len(lines(sent)) == 1
+    ran = cli("notify", "--test", "--json")
+    assert ran.code == 1
+    no_terminal = "standard error is no terminal"
+    assert ran.json == {
+        "job": cli.json("list")["jobs"][0]["id"],
+        "sent": ["command"],
+        "not_sent": {"bell": no_terminal, "desktop": no_terminal},
+    }
+
+
+def test_the_notification_of_a_trial_is_marked_as_one(cli: Cli) -> None:
+    cli.add(name="nightly", total=10, running=HOUR)
+    sent = by_command(cli)
+    cli("notify", "--test")
+    cli.clock.advance(2 * HOUR)
+    cli("watch", "--once")
+    assert [(line["event"], line["test"]) for line in lines(sent)] == [
+        ("finished", True),
+        ("finished", False),
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
