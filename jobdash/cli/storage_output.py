@@ -19,11 +19,14 @@ from jobdash.domain.plan import ActionResult, ActionSummary, Plan
 from jobdash.domain.remote_job import RemoteFile
 from jobdash.domain.text import clean, quantity
 from jobdash.domain.time import rfc3339, short_span
-from jobdash.errors import UsageError
+from jobdash.errors import ConfigError, UsageError
 from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.execution import execute
+from jobdash.operations.polling.sync_accounts import rejected
+from jobdash.operations.polling.sync_report import SyncReport
 from jobdash.operations.retention import RetentionRule, plan_rule, rules
 from jobdash.operations.storage import (
+    FETCHED,
     AccountFiles,
     DeletedFiles,
     LocalFolder,
@@ -53,7 +56,7 @@ def show_storage(context: CliContext, names: tuple[str, ...], *, here: bool) -> 
         TableColumn("SIZE", right=True),
         TableColumn("OLDEST", right=True),
     )
-    rows = [("here", each.name, each.files, each.bytes, "") for each in places]
+    rows = [("here", _place_words(each), each.files, each.bytes, "") for each in places]
     for each in found:
         kinds = (("of known jobs", each.known), ("of unknown batches", each.unknown), ("other", each.others))
         rows += [
@@ -66,6 +69,10 @@ def show_storage(context: CliContext, names: tuple[str, ...], *, here: bool) -> 
     else:
         print_error("nothing is kept")
     return _print_failures(found)
+
+
+def _place_words(place: LocalFolder) -> str:
+    return f"{place.name} in {clean(str(place.path), 120)}" if place.name == FETCHED else place.name
 
 
 def _cells(row: tuple[str, str, int, int, str]) -> list[TableCell]:
@@ -94,21 +101,24 @@ def _listed(context: CliContext, names: tuple[str, ...], *, synced: bool = False
     async def work(stop: CancelToken) -> list[AccountFiles]:
         async with open_session(context, stop) as session:
             reports = await session.syncs.run(only) if synced else []
-            failed = {
-                each.account: failure_words(context, each) for each in reports if each.error is not None
-            }
+            failed = {each.account: each for each in reports if each.error is not None}
             found = await account_files(only, session.accounts, wanted, context.opened.browser)
-            return [_checked(each, failed.get(each.account.name)) for each in found]
+            return [_checked(context, each, failed.get(each.account.name)) for each in found]
 
     return run(work)
 
 
-def _checked(found: AccountFiles, failure: str | None) -> AccountFiles:
+def _checked(context: CliContext, found: AccountFiles, failed: SyncReport | None) -> AccountFiles:
     """Return the files of an account; none where it could not tell its batches."""
-    return found if failure is None else AccountFiles(found.account, error=failure)
+    if failed is None:
+        return found
+    return AccountFiles(found.account, error=failure_words(context, failed), rejected=rejected(failed))
 
 
 def _failed(found: Sequence[AccountFiles]) -> int:
+    """Return the exit code: 5 where all accounts failed for their credentials."""
+    if found and all(each.rejected for each in found):
+        return ConfigError.exit_code
     return FAILED if any(each.error for each in found) else 0
 
 
@@ -140,7 +150,7 @@ def show_orphans(
     orphans = {each.account.name: each.orphans(now, older_ms) for each in found}
     number = sum(map(len, orphans.values()))
     if not context.as_json:
-        _print_orphans(orphans)
+        _print_orphans(orphans, [each.account.name for each in found if not each.error])
         _print_failures(found)
     done: list[DeletedFiles] = []
     stopped = False
@@ -173,10 +183,13 @@ def show_orphans(
     return _failed(found) if all(each.clean for each in done) else FAILED
 
 
-def _print_orphans(orphans: Mapping[str, Sequence[RemoteFile]]) -> None:
+def _print_orphans(orphans: Mapping[str, Sequence[RemoteFile]], listed: Sequence[str]) -> None:
+    """Print the orphans of all accounts; ``listed`` are those that could list their files."""
     files = [(name, file) for name, some in orphans.items() for file in some]
     if not files:
-        print_error("no file of a batch is without a job")
+        where = "" if len(listed) == len(orphans) else f" at {', '.join(sorted(listed))}"
+        if listed or not orphans:
+            print_error(f"no file of a batch{where} is without a job")
         return
     now = store_time()
     columns = (

@@ -62,9 +62,14 @@ def failures(context: CliContext, reports: Collection[SyncReport]) -> int:
     failed = [report for report in reports if report.error is not None]
     for report in failed:
         print_error(f"{report.account}: {failure_words(context, report)}", Style.BAD)
-    if not failed:
-        return 0
-    return ConfigError.exit_code if len(failed) == len(reports) and all(map(rejected, failed)) else FAILED
+    return exit_code(reports)
+
+
+def exit_code(reports: Collection[SyncReport]) -> int:
+    """Return the exit code of syncs: 0 none failed, 5 all for their credentials, else 1."""
+    if reports and all(map(rejected, reports)):
+        return ConfigError.exit_code
+    return FAILED if any(report.error is not None for report in reports) else 0
 
 
 def failure_words(context: CliContext, report: SyncReport) -> str:

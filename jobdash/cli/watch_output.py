@@ -8,7 +8,7 @@ import signal
 import sys
 
 from jobdash.cli.clock import store_time
-from jobdash.cli.context import FAILED, INTERRUPTED, CliContext, no_account
+from jobdash.cli.context import INTERRUPTED, CliContext, no_account
 from jobdash.cli.event_loop import run_stoppable
 from jobdash.cli.fetch_output import print_fetched
 from jobdash.cli.job_json import job_json
@@ -16,7 +16,7 @@ from jobdash.cli.job_line import known_done, short_name, status_style, status_wo
 from jobdash.cli.notifications import notifier_of
 from jobdash.cli.output import Style, as_json, print_error, print_text
 from jobdash.cli.session import open_session
-from jobdash.cli.sync_output import failure_words
+from jobdash.cli.sync_output import exit_code, failure_words
 from jobdash.domain.job import JobRow
 from jobdash.errors import ConfigError, StoreBusy
 from jobdash.operations.accounts.rate_limiter import CancelToken
@@ -74,7 +74,7 @@ class _Watching:
         reports = run_stoppable(work)
         for report in reports:
             self._synced(report)
-        return FAILED if any(report.error is not None for report in reports) else 0
+        return exit_code(reports)
 
     def _made(self, store: WriterThread) -> Watch:
         config = self._context.config

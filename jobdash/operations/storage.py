@@ -11,7 +11,7 @@ from typing import ClassVar
 from jobdash.domain.account import Account
 from jobdash.domain.remote_job import RemoteFile
 from jobdash.domain.time import DAY
-from jobdash.errors import BadResponse, ExpiresByItself, InvalidRequest, JobdashError, NotFound
+from jobdash.errors import AuthRejected, BadResponse, ExpiresByItself, InvalidRequest, JobdashError, NotFound
 from jobdash.operations.accounts.clients import AccountClients, duplicate_accounts
 from jobdash.operations.accounts.rate_limiter import RequestKind
 from jobdash.operations.accounts.session import DeleteFile, Request
@@ -26,6 +26,8 @@ from jobdash.store.files import real_path, side_files
 ORPHAN_AGE_MS = DAY
 """A younger file may belong to a batch that no sync has seen yet."""
 _MOST_PAGES = 1_000
+FETCHED = "fetched results"
+"""The name of each place with results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class AccountFiles:
     others: tuple[RemoteFile, ...] = ()
     """Those that are of no batch, as far as the provider reports."""
     error: str = ""
+    rejected: bool = False
+    """It failed for its key, or has none."""
     note: str = ""
     """Why its provider has nothing to list, which is no failure."""
 
@@ -111,7 +115,7 @@ async def _files(account: Account, accounts: AccountClients, browser: Browser) -
             return AccountFiles(account, note=str(error).removeprefix("not sent: "))
         return AccountFiles(account, error=str(error))
     except JobdashError as error:
-        return AccountFiles(account, error=str(error))
+        return AccountFiles(account, error=str(error), rejected=isinstance(error, AuthRejected))
     ours = [file for file in files if file.id in known]
     rest = [file for file in files if file.id not in known]
     return AccountFiles(
@@ -165,10 +169,10 @@ async def delete_files(
 def local_folders(database: Path, results: Path, browser: Browser) -> list[LocalFolder]:
     """Return what jobdash keeps on this computer, place by place; places that are empty are left out."""
     store = [database, *side_files(real_path(database))]
-    fetched = {*(Path(place) for place in browser.results_folders(current_host())), results}
     places = [
         ("store", database, iter(store)),
-        ("fetched results", results, (file for folder in sorted(fetched) for file in _below(folder))),
+        (FETCHED, *_folder(results)),
+        *((FETCHED, place, _below(*folders)) for place, folders in _elsewhere(results, browser).items()),
         ("copies of inputs", *_folder(input_copies(database))),
         ("output of scripts", *_folder(database.absolute().parent / LOGS)),
     ]
@@ -176,12 +180,22 @@ def local_folders(database: Path, results: Path, browser: Browser) -> list[Local
     return [each for each in found if each.files]
 
 
+def _elsewhere(results: Path, browser: Browser) -> dict[Path, list[Path]]:
+    """Return the folders of jobs whose results were fetched to other places than the usual one, by place."""
+    found: dict[Path, list[Path]] = {}
+    for folder in sorted(map(Path, browser.results_folders(current_host()))):
+        if not folder.is_relative_to(results):
+            found.setdefault(folder.parent, []).append(folder)
+    return found
+
+
 def _folder(path: Path) -> tuple[Path, Iterator[Path]]:
     return path, _below(path)
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    return (file for file in folder.rglob("*") if file.is_file() and not file.is_symlink())
+def _below(*folders: Path) -> Iterator[Path]:
+    found = (file for folder in folders for file in folder.rglob("*"))
+    return (file for file in found if file.is_file() and not file.is_symlink())
 
 
 def _sizes(files: Iterable[Path]) -> tuple[int, int]:

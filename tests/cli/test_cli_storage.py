@@ -110,7 +110,7 @@ def test_an_account_that_cannot_be_synced_loses_nothing(cli: Cli) -> None:
     lost = upload(cli, "lost.jsonl")
     cli.fault(ErrorAnswer(403), "/v1/batches", "GET")
     ran = cli("orphans", "--account", "openai", "--older", "0s", "--remove", "--yes")
-    assert ran.code == 1
+    assert ran.code == 5  # as a sync of it
     assert lost not in ran.out
     assert "openai: " in ran.err
     assert cli.calls("DELETE") == 0
@@ -215,3 +215,49 @@ def test_the_rules_of_the_config_file_are_used(cli: Cli) -> None:
     ran = cli("list")
     assert ran.code == 0
     assert "[retention] is not used: files:" in ran.err
+
+
+@pytest.mark.parametrize("command", ["sync", "storage", "storage --json", "orphans", "watch --once"])
+def test_without_any_key_the_exit_code_is_that_of_credentials(cli: Cli, command: str) -> None:
+    cli("list")
+    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY", "WORK_KEY"):
+        cli.patch.delenv(name)
+    ran = cli(*command.split())
+    assert ran.code == 5
+    assert "json" in command or "work: no key: set WORK_KEY" in ran.err
+    assert "without a job" not in ran.out + ran.err
+
+
+def test_with_one_key_missing_the_others_are_listed(cli: Cli) -> None:
+    cli.patch.delenv("WORK_KEY")
+    for command in ("sync", "storage", "orphans", "watch --once"):
+        assert cli(*command.split()).code == 1
+    assert "no file of a batch at gemini, openai is without a job" in cli("orphans").err
+    assert cli("storage", "--account", "work").code == 5
+
+
+def test_an_account_that_does_not_answer_is_not_said_to_have_no_orphans(cli: Cli) -> None:
+    cli.fault(ErrorAnswer(500), "/v1/files", "GET", key=KEYS["work"])
+    ran = cli("orphans", "--account", "work")
+    assert ran.code == 1
+    assert "without a job" not in ran.out + ran.err
+    assert "no file of a batch is without a job" in cli("orphans", "--account", "openai").err
+
+
+def test_each_place_of_fetched_results_has_its_own_numbers(cli: Cli, tmp_path: Path) -> None:
+    configured, by_hand = tmp_path / "auto", tmp_path / "by hand"
+    text = f'auto_fetch = true\n[results]\nfolder = "{configured}"\n'
+    cli.config.write_text(cli.config.read_text() + text)
+    first = cli.add_finished("work", "first", total=3)
+    second, third = (cli.add_finished(name=name, total=3) for name in ("second", "third"))
+    cli("sync")
+    cli("wait", first)
+    cli("fetch", second, third, "--out", str(by_hand))
+    places = [each for each in cli.json("storage", "--here")["here"] if each["what"] == "fetched results"]
+    for place, folder in zip(places, (configured, by_hand), strict=True):
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        size = sum(file.stat().st_size for file in files)
+        assert (place["path"], place["files"], place["bytes"]) == (str(folder), len(files), size)
+    ran = cli("storage", "--here")
+    assert f"fetched results in {configured} " in ran.out
+    assert f"fetched results in {by_hand} " in ran.out
