@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -103,6 +104,14 @@ class ReadConnection:
     def _all(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
         return self._connection.execute(sql, values).fetchall()
 
+    def _among(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of a query for any number of values, which stand where it has ``{values}``."""
+        return [
+            row
+            for some in chunks(values)
+            for row in self._all(sql.replace("{values}", placeholders(some)), some)
+        ]
+
     def _value(self, sql: str, values: Values = ()) -> Any:
         return self._all(sql, values)[0][0]
 
@@ -111,8 +120,13 @@ class ReadConnection:
 
     def rows(self, ids: Sequence[int]) -> dict[int, JobRow]:
         """Return rows by id, removed ones too; unknown ids are left out."""
-        found: dict[int, JobRow] = {}
-        for some in chunks(ids):
-            sql = f"SELECT {COLUMNS} FROM job WHERE id IN ({placeholders(some)})"
-            found |= {row.id: row for row in self._rows(sql, some)}
-        return found
+        found = self._among(f"SELECT {COLUMNS} FROM job WHERE id IN ({{values}})", ids)
+        return {row.id: row for row in map(job_row, found)}
+
+    def _tags(self, ids: Sequence[int]) -> dict[int, dict[str, str]]:
+        """Return the tags of jobs by id, each in the order of its keys; jobs without any are left out."""
+        tags: dict[int, dict[str, str]] = defaultdict(dict)
+        sql = "SELECT job_id, key, value FROM job_tag WHERE job_id IN ({values}) ORDER BY key"
+        for job_id, key, value in self._among(sql, ids):
+            tags[job_id][key] = value
+        return tags

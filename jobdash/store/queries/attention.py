@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
-from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.sort_orders import Listed, Scope
 
@@ -99,12 +98,10 @@ class AttentionReads(ReadConnection):
     def _reviews(self, ids: Sequence[int]) -> dict[int, Review]:
         from jobdash.domain.attention import Review
 
-        found: dict[int, Review] = {}
-        for some in chunks(ids):
-            sql = f"SELECT job_id, at, marks FROM review WHERE job_id IN ({placeholders(some)})"
-            for job_id, at, marks in self._all(sql, some):
-                found[job_id] = Review(at, frozenset(json.loads(marks)) if marks else None)
-        return found
+        found = self._among("SELECT job_id, at, marks FROM review WHERE job_id IN ({values})", ids)
+        return {
+            job_id: Review(at, frozenset(json.loads(marks)) if marks else None) for job_id, at, marks in found
+        }
 
     def _usual_times(self) -> UsualTimes:
         from jobdash.domain.attention import usual_times

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
-from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS
 from jobdash.store.sort_orders import Scope, Values
@@ -57,14 +55,6 @@ class CostReads(AttentionReads):
             yield from ((line, tags.get(line.id, {})) for line in lines)
             behind = lines[-1].id
 
-    def _tags(self, ids: Sequence[int]) -> dict[int, dict[str, str]]:
-        tags: dict[int, dict[str, str]] = defaultdict(dict)
-        for some in chunks(ids):
-            sql = f"SELECT job_id, key, value FROM job_tag WHERE job_id IN ({placeholders(some)})"
-            for job_id, key, value in self._all(sql, some):
-                tags[job_id][key] = value
-        return tags
-
     def cost_total(self, scope: Scope) -> CostTotal:
         """Return the sum over the batches of a scope; reads all of them, so keep it off the UI thread."""
         where, values = self._billed(scope)
@@ -75,9 +65,8 @@ class CostReads(AttentionReads):
         from jobdash.domain.cost import CostTotal
 
         whole = CostTotal()
-        for some in chunks(ids):
-            sql = f"SELECT {_SUMS} FROM job WHERE {_BILLED} AND id IN ({placeholders(some)})"
-            whole.merge(_total(self._all(sql, some)[0]))
+        for sums in self._among(f"SELECT {_SUMS} FROM job WHERE {_BILLED} AND id IN ({{values}})", ids):
+            whole.merge(_total(sums))
         return whole
 
     def _billed(self, scope: Scope) -> tuple[str, Values]:

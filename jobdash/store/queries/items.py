@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
-from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.read_connection import ReadConnection
 from jobdash.store.rows import ATTEMPT_COLUMNS, ITEM_COLUMNS, attempt_row, counts_by_outcome, item_rows
 
@@ -93,15 +92,12 @@ class ItemReads(ReadConnection):
 
     def have_items(self, job_ids: Sequence[int]) -> set[int]:
         """Return which jobs have items that are done, whose outcomes can be fetched."""
-        found: set[int] = set()
-        for some in chunks(job_ids):
-            done = " OR ".join(
-                f"EXISTS (SELECT 1 FROM item WHERE job_id = job.id AND outcome = '{outcome}')"
-                for outcome in _DONE
-            )
-            sql = f"SELECT id FROM job WHERE id IN ({placeholders(some)}) AND ({done})"
-            found |= {job_id for (job_id,) in self._all(sql, some)}
-        return found
+        done = " OR ".join(
+            f"EXISTS (SELECT 1 FROM item WHERE job_id = job.id AND outcome = '{outcome}')"
+            for outcome in _DONE
+        )
+        found = self._among(f"SELECT id FROM job WHERE id IN ({{values}}) AND ({done})", job_ids)
+        return {job_id for (job_id,) in found}
 
     def iter_items(self, job_id: int, *, waiting: bool = False) -> Iterator[ItemRow]:
         """Yield a job's items in order, page by page; those not processed yet only if ``waiting``."""
@@ -153,38 +149,30 @@ class ItemReads(ReadConnection):
 
     def last_attempts(self, job_ids: Sequence[int]) -> dict[int, Attempt]:
         """Return the newest run of each of these jobs; those that were never run are left out."""
-        found: dict[int, Attempt] = {}
-        for some in chunks(job_ids):
-            sql = (
-                f"SELECT job_id, {ATTEMPT_COLUMNS} FROM attempt AS this"
-                f" WHERE job_id IN ({placeholders(some)})"
-                " AND fence = (SELECT max(fence) FROM attempt WHERE job_id = this.job_id)"
-            )
-            found |= {values[0]: attempt_row(values[1:]) for values in self._all(sql, some)}
-        return found
+        sql = (
+            f"SELECT job_id, {ATTEMPT_COLUMNS} FROM attempt AS this WHERE job_id IN ({{values}})"
+            " AND fence = (SELECT max(fence) FROM attempt WHERE job_id = this.job_id)"
+        )
+        return {job_id: attempt_row(values) for job_id, *values in self._among(sql, job_ids)}
 
     def owners(self, job_ids: Sequence[int]) -> dict[int, str]:
         """Return, as the store keeps it, the process that holds each job, or held it last."""
-        found: dict[int, str] = {}
-        for some in chunks(job_ids):
-            sql = (
-                f"SELECT id, coalesce(owner, last_owner) FROM job WHERE id IN ({placeholders(some)})"
-                " AND coalesce(owner, last_owner) IS NOT NULL"
-            )
-            found |= dict(self._all(sql, some))
-        return found
+        sql = (
+            "SELECT id, coalesce(owner, last_owner) FROM job WHERE id IN ({values})"
+            " AND coalesce(owner, last_owner) IS NOT NULL"
+        )
+        return dict(self._among(sql, job_ids))
 
     def held_by(self, owners: Iterable[str]) -> dict[str, list[tuple[int, str]]]:
         """Return, by owner, the id and name of each job that one of these processes holds now."""
         found: dict[str, list[tuple[int, str]]] = defaultdict(list)
-        for some in chunks(sorted(set(owners))):
-            sql = (
-                "SELECT owner, id, name FROM job"
-                f" WHERE tab IN ({Tab.RUNNING.number}, {Tab.CANCELLING.number}) AND provider = '{LOCAL}'"
-                f" AND owner IN ({placeholders(some)}) ORDER BY id"
-            )
-            for owner, job_id, name in self._all(sql, some):
-                found[owner].append((job_id, name))
+        sql = (
+            "SELECT owner, id, name FROM job"
+            f" WHERE tab IN ({Tab.RUNNING.number}, {Tab.CANCELLING.number}) AND provider = '{LOCAL}'"
+            " AND owner IN ({values}) ORDER BY id"
+        )
+        for owner, job_id, name in self._among(sql, sorted(set(owners))):
+            found[owner].append((job_id, name))
         return found
 
     def abandoned_cancels(self) -> list[int]:

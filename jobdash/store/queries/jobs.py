@@ -110,14 +110,13 @@ class JobReads(AttentionReads):
     def families(self, family_ids: Sequence[int]) -> dict[int, JobFamily]:
         """Return families by their ids, without removed members; those without any are left out."""
         members: dict[int, list[JobRow]] = defaultdict(list)
-        for some in chunks(family_ids):
-            sql = (
-                f"SELECT {COLUMNS} FROM job INDEXED BY job_family_id"
-                f" WHERE family_id IN ({placeholders(some)}) AND listed <> {Listed.REMOVED} ORDER BY id"
-            )
-            for row in self._rows(sql, some):
-                if row.family_id is not None:
-                    members[row.family_id].append(row)
+        sql = (
+            f"SELECT {COLUMNS} FROM job INDEXED BY job_family_id"
+            f" WHERE family_id IN ({{values}}) AND listed <> {Listed.REMOVED} ORDER BY id"
+        )
+        for row in map(job_row, self._among(sql, family_ids)):
+            if row.family_id is not None:
+                members[row.family_id].append(row)
         return {family_id: job_family(found) for family_id, found in members.items()}
 
     def changed_families(self, revision: int, limit: int) -> list[int]:
@@ -130,25 +129,17 @@ class JobReads(AttentionReads):
 
     def relatives(self, ids: Sequence[int]) -> dict[int, tuple[str | None, str | None]]:
         """Return, by job, the public ids of the batch it was sent again from, and of its own last retry."""
-        found: dict[int, tuple[str | None, str | None]] = {}
-        for some in chunks(ids):
-            sql = (
-                "SELECT job.id, parent.public_id, child.public_id FROM job"
-                " LEFT JOIN job AS parent ON parent.id = job.parent_id"
-                " LEFT JOIN job AS child ON child.id = job.superseded_by"
-                f" WHERE job.id IN ({placeholders(some)})"
-            )
-            found |= {job_id: (parent, child) for job_id, parent, child in self._all(sql, some)}
-        return found
+        sql = (
+            "SELECT job.id, parent.public_id, child.public_id FROM job"
+            " LEFT JOIN job AS parent ON parent.id = job.parent_id"
+            " LEFT JOIN job AS child ON child.id = job.superseded_by WHERE job.id IN ({values})"
+        )
+        return {job_id: (parent, child) for job_id, parent, child in self._among(sql, ids)}
 
     def _some_jobs(self, ids: Sequence[int]) -> dict[int, JobDetails]:
         these = placeholders(ids)
         found = self._all(f"SELECT {COLUMNS}, {_DETAILS} FROM job WHERE id IN ({these})", ids)
-        tags: dict[int, dict[str, str]] = defaultdict(dict)
-        for job_id, key, value in self._all(
-            f"SELECT job_id, key, value FROM job_tag WHERE job_id IN ({these}) ORDER BY key", ids
-        ):
-            tags[job_id][key] = value
+        tags = self._tags(ids)
         children: dict[int, list[str]] = defaultdict(list)
         for parent_id, public in self._all(
             f"SELECT parent_id, public_id FROM job WHERE parent_id IN ({these}) ORDER BY id", ids
@@ -195,11 +186,7 @@ class JobReads(AttentionReads):
 
     def _public_ids(self, wanted: set[int | None]) -> dict[int | None, str]:
         ids = [job_id for job_id in wanted if job_id is not None]
-        found: dict[int | None, str] = {}
-        for some in chunks(ids):
-            sql = f"SELECT id, public_id FROM job WHERE id IN ({placeholders(some)})"
-            found |= dict(self._all(sql, some))
-        return found
+        return dict(self._among("SELECT id, public_id FROM job WHERE id IN ({values})", ids))
 
     def errors_summary(self, job_id: int) -> list[tuple[str, int]]:
         """Return a job's errors by code (or message, where there is none), the most frequent first."""
@@ -208,10 +195,8 @@ class JobReads(AttentionReads):
     def errors_summaries(self, ids: Sequence[int]) -> dict[int, list[tuple[str, int]]]:
         """Return the errors of several jobs, as `errors_summary` does."""
         found: dict[int, list[tuple[str, int]]] = {job_id: [] for job_id in ids}
-        for some in chunks(ids):
-            sql = f"SELECT id, errors FROM job WHERE id IN ({placeholders(some)}) AND errors IS NOT NULL"
-            found |= {job_id: _summary(errors) for job_id, errors in self._all(sql, some)}
-        return found
+        sql = "SELECT id, errors FROM job WHERE id IN ({values}) AND errors IS NOT NULL"
+        return found | {job_id: _summary(errors) for job_id, errors in self._among(sql, ids)}
 
     def unfinished_remotely(self, account: str, seen_before: int) -> list[tuple[JobRow, int]]:
         """Return an account's jobs to request singly, and when each was seen last, longest unseen first.
@@ -296,14 +281,11 @@ class JobReads(AttentionReads):
 
     def last_answers(self, ids: Sequence[int]) -> dict[int, int]:
         """Return when a provider last answered for jobs that were submitted from here, 404s apart."""
-        found: dict[int, int] = {}
-        for some in chunks(ids):
-            sql = (
-                "SELECT id, coalesce(not_found_at, seen_at, 0) FROM job"
-                f" WHERE submit_key IS NOT NULL AND id IN ({placeholders(some)})"
-            )
-            found |= dict(self._all(sql, some))
-        return found
+        sql = (
+            "SELECT id, coalesce(not_found_at, seen_at, 0) FROM job"
+            " WHERE submit_key IS NOT NULL AND id IN ({values})"
+        )
+        return dict(self._among(sql, ids))
 
 
 def _job(

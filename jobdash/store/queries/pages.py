@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Tab
-from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
 from jobdash.store.rows import COLUMNS, job_row
 from jobdash.store.sort_orders import (
@@ -132,9 +131,7 @@ class PageReads(AttentionReads):
 
     def _sorted(self, ids: Sequence[int], sort: Sort) -> list[int]:
         column = walks(Scope(), sort, 0)[0].key
-        keyed: list[tuple[Any, ...]] = []
-        for some in chunks(ids):
-            keyed += self._all(f"SELECT {column}, id FROM job WHERE id IN ({placeholders(some)})", some)
+        keyed = self._among(f"SELECT {column}, id FROM job WHERE id IN ({{values}})", ids)
         keyed.sort(reverse=sort.descending)
         return [id_ for _, id_ in keyed]
 
