@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
+from alembic import command, op
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -70,8 +70,9 @@ def _run_migrations(connection: Connection, config: Config, now_ms: str) -> bool
     return bool(pending)
 
 
-def run_file(connection: Connection, file: Path) -> None:
-    """Run a file of SQL, or the one beside it for PostgreSQL; for migrations."""
+def run_file(migration: str) -> None:
+    """Run the file of SQL beside a migration, or the one for PostgreSQL; to be called by the migration."""
+    connection, file = op.get_bind(), Path(migration).with_suffix(".sql")
     if connection.dialect.name == "postgresql":
         from jobdash.store.dialects import postgres_upgrade
 

@@ -1,9 +1,5 @@
 """Polling: who polls an account now, and how long a job has looked the same."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0004"
@@ -12,4 +8,4 @@ down_revision = "0003"
 
 def upgrade() -> None:
     """Add two columns; no table is rewritten, so running jobs are not in the way."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

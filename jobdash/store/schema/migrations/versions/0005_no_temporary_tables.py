@@ -1,7 +1,5 @@
 """Conditions without ``IN``: to write a row makes no temporary tables."""
 
-from pathlib import Path
-
 from alembic import op
 
 from jobdash.store.dialects import sqlite
@@ -15,4 +13,4 @@ def upgrade() -> None:
     """Replace conditions by equal ones in the text of the schema; no row and no index is rewritten."""
     connection = op.get_bind()
     with sqlite.schema_text_writable(sqlite.driver_of(connection)):
-        run_file(connection, Path(__file__).with_suffix(".sql"))
+        run_file(__file__)

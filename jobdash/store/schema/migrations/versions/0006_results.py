@@ -1,9 +1,5 @@
 """Results: what was fetched of a batch, where it is, and until when its provider keeps it."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0006"
@@ -12,4 +8,4 @@ down_revision = "0005"
 
 def upgrade() -> None:
     """Add columns, and let their change count; no table is rewritten, so running jobs are not in the way."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

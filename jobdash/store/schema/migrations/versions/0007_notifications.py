@@ -1,9 +1,5 @@
 """Notifications: the newest event that was sent."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0007"
@@ -12,4 +8,4 @@ down_revision = "0006"
 
 def upgrade() -> None:
     """Add a column; no table is rewritten, so running jobs are not in the way."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

@@ -1,9 +1,5 @@
 """Reviews: which jobs a person has reviewed."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0008"
@@ -12,4 +8,4 @@ down_revision = "0007"
 
 def upgrade() -> None:
     """Make a table; none is rewritten, so running jobs are not in the way."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

@@ -1,9 +1,5 @@
 """Cost: the cached tokens, the cost with its order, and tokens that were kept in ``usage`` alone."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0009"
@@ -12,4 +8,4 @@ down_revision = "0008"
 
 def upgrade() -> None:
     """Add columns, and let costs be computed by the next sync; no table is rewritten."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

@@ -1,9 +1,5 @@
 """The queue of submits: families of parts, estimated tokens, and what waits to be sent."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0010"
@@ -12,4 +8,4 @@ down_revision = "0009"
 
 def upgrade() -> None:
     """Add columns and indexes; no table is rewritten, so running jobs are not in the way."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

@@ -1,9 +1,5 @@
 """Attention: what a person has seen of a job, and of an account that fails."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0011"
@@ -12,4 +8,4 @@ down_revision = "0010"
 
 def upgrade() -> None:
     """Add columns; no table is rewritten, so running jobs are not in the way."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

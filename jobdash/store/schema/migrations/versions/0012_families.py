@@ -1,9 +1,5 @@
 """Families as one row: who stands for whom, and the indexes of a list without the others."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0012"
@@ -12,4 +8,4 @@ down_revision = "0011"
 
 def upgrade() -> None:
     """Add columns, find the families there are, make indexes anew; no table is rewritten."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

@@ -1,9 +1,5 @@
 """Retries: what each left out, so that a request of a family counts once; and which family each is in."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0013"
@@ -12,4 +8,4 @@ down_revision = "0012"
 
 def upgrade() -> None:
     """Add columns, name the families there are; no table is rewritten, so running jobs are not in the way."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

@@ -1,9 +1,5 @@
 """People: whose key an account has, who polls it, and which host has fetched files."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0016"
@@ -12,4 +8,4 @@ down_revision = "0015"
 
 def upgrade() -> None:
     """Add the columns; no table is rewritten, so running jobs are not in the way."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

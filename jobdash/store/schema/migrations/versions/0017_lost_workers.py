@@ -1,9 +1,5 @@
 """How many workers in a row were lost at a part."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0017"
@@ -12,4 +8,4 @@ down_revision = "0016"
 
 def upgrade() -> None:
     """Add the column; no table is rewritten, so running jobs are not in the way."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

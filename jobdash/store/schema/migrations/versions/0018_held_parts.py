@@ -1,9 +1,5 @@
 """The parts that workers hold, by an index: each worker looks for them twice a second."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0018"
@@ -12,4 +8,4 @@ down_revision = "0017"
 
 def upgrade() -> None:
     """Add the index; no table is rewritten, so running jobs are not in the way."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

@@ -1,9 +1,5 @@
 """How much of a batch is done, where its provider says that in place of counts."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0019"
@@ -12,4 +8,4 @@ down_revision = "0018"
 
 def upgrade() -> None:
     """Add the column; no table is rewritten, so running jobs are not in the way."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)

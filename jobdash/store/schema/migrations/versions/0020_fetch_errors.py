@@ -1,9 +1,5 @@
 """Why the results of a batch could not be fetched by themselves."""
 
-from pathlib import Path
-
-from alembic import op
-
 from jobdash.store.schema.migrate import run_file
 
 revision = "0020"
@@ -12,4 +8,4 @@ down_revision = "0019"
 
 def upgrade() -> None:
     """Add the column; no table is rewritten, so running jobs are not in the way."""
-    run_file(op.get_bind(), Path(__file__).with_suffix(".sql"))
+    run_file(__file__)
