@@ -69,11 +69,9 @@ def make_private_folder(folder: Path) -> None:
 
 def side_files(path: Path) -> list[Path]:
     """Return the files that SQLite has left, or uses, beside a store."""
-    return [file for file in (path.with_name(f"{path.name}{end}") for end in SIDE_FILES) if _there(file)]
-
-
-def _there(path: Path) -> bool:
-    return os.path.lexists(path)
+    return [
+        file for file in (path.with_name(f"{path.name}{end}") for end in SIDE_FILES) if os.path.lexists(file)
+    ]
 
 
 def refuse_foreign(path: Path) -> None:

@@ -17,13 +17,14 @@ from typing import TypeVar
 from jobdash.errors import JobdashError, StoreError
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.dialects.base import BUSY_TIMEOUT_MS
+from jobdash.store.files import identity
 from jobdash.store.leases.claims import Claim, ClaimRequest, claim
 from jobdash.store.leases.continuation import CannotResumeError
 from jobdash.store.leases.lease import MOST_ROWS, ItemState, ItemWrite, Lease, LeaseRefused, fail_left_loop
 from jobdash.store.location import StoreLocation
 from jobdash.worker import store_connection
 from jobdash.worker.cancellation import Token
-from jobdash.worker.store_connection import StoreConnection, error_text, exclusive, identity, while_busy
+from jobdash.worker.store_connection import StoreConnection, error_text, exclusive, while_busy
 from jobdash.worker.terminal import print_line
 
 _END_IS_LOST = "How the job ended is not recorded."

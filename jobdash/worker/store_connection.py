@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from jobdash.errors import JobdashError, StoreAway, StoreBusy, StoreError, StoreFull
-from jobdash.store.files import Identity
-from jobdash.store.files import identity as identity
+from jobdash.store.files import Identity, identity
 from jobdash.store.leases.lease import ItemWrite, Lease, LeaseRefused
 from jobdash.store.location import StoreLocation
 from jobdash.worker.cancellation import Token

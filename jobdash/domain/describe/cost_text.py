@@ -39,10 +39,7 @@ def so_far(rows: Iterable[JobRow]) -> str:
             upper_bound |= bool(row.cost_is_upper_bound)
         elif row.done:
             unknown += 1
-    if not known:
-        return ""
-    more = f", and {quantity(unknown, 'job')} of unknown cost" if unknown else ""
-    return f"about {cost_text(total, upper_bound)}{more}"
+    return _about(total, upper_bound, unknown) if known else ""
 
 
 def expected(parts: Iterable[tuple[JobRow, int | None]]) -> str:
@@ -59,7 +56,9 @@ def expected(parts: Iterable[tuple[JobRow, int | None]]) -> str:
         known += 1
         total += row.cost * number / answers
         upper_bound |= bool(row.cost_is_upper_bound)
-    if not known:
-        return ""
+    return _about(round(total), upper_bound, unknown) if known else ""
+
+
+def _about(micros: int, upper_bound: bool, unknown: int) -> str:
     more = f", and {quantity(unknown, 'job')} of unknown cost" if unknown else ""
-    return f"about {cost_text(round(total), upper_bound)}{more}"
+    return f"about {cost_text(micros, upper_bound)}{more}"

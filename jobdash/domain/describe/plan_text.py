@@ -141,12 +141,8 @@ def _skipped(plan: Plan) -> list[Note]:
     reasons = Counter(decision.reason for decision in skipped)
     listed = " · ".join(f"{number:,} × {reason}" for reason, number in reasons.most_common(3))
     rest = len(reasons) - 3
-    return [Note("Skipped", f"{jobs(len(skipped))}: {listed}{_more(rest)}")]
-
-
-def _more(rest: int) -> str:
-    """Return how many reasons are left out."""
-    return f" · {quantity(rest, 'more reason')}" if rest > 0 else ""
+    more = f" · {quantity(rest, 'more reason')}" if rest > 0 else ""
+    return [Note("Skipped", f"{jobs(len(skipped))}: {listed}{more}")]
 
 
 def nothing_to_do(plan: Plan) -> str:

@@ -12,6 +12,8 @@ from jobdash.store.sanitize import stored, stored_error
 from jobdash.store.statements import Statement
 from jobdash.store.unit_of_work import UnitOfWork
 
+CANCELLED_BY_USER = "Cancelled by user"
+"""The reason of a cancel for which a person gave none."""
 _ROW = Statement("job_row")
 _SET = Statement("set_job")
 _SET_AND_FENCE = Statement("set_job_and_fence")

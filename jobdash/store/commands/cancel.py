@@ -8,13 +8,13 @@ from typing import Any
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import FORCE_FAILED, UNFINISHED, Status
+from jobdash.store.commands.base import CANCELLED_BY_USER
 from jobdash.store.commands.intents import LATE
 from jobdash.store.commands.snapshots import SnapshotWrites
 from jobdash.store.records import ActionRequest, Intent, IntentKind, Refusal, UndoKind
 from jobdash.store.rows import UNFINISHED_REMOTELY
 from jobdash.store.sanitize import stored
 
-DEFAULT_REASON = "Cancelled by user"
 _RUNNING = ", ".join(f"'{word}'" for word in sorted(UNFINISHED - {Status.CANCELLING, Status.UNKNOWN}))
 _UNANSWERED = (
     f"SELECT id FROM job INDEXED BY job_unfinished WHERE {UNFINISHED_REMOTELY} AND account = ? AND origin = ?"
@@ -54,7 +54,7 @@ class CancelWrites(SnapshotWrites):
             if isinstance(row := self._checked(connection, request), Refusal):
                 return row
             now = self._clock()
-            why = stored(request.reason or DEFAULT_REASON)
+            why = stored(request.reason or CANCELLED_BY_USER)
             self._set(connection, row.id, cancel_requested_at=now, cancel_reason=why, cancel_doubt=0)
             self._make_due(connection, row.account)
             earlier, bulk = row.cancel_requested_at, request.bulk

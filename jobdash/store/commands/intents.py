@@ -47,11 +47,12 @@ class IntentWrites(JobWrites):
         with self._transaction(durable=True) as connection:
             if isinstance(row := self._checked(connection, request), Refusal):
                 return row
-            if waiting is not None and not self._is_open(connection, waiting):
+            if waiting is not None and _OPEN.run(connection, intent_key=waiting).fetchone() is None:
                 return Refusal(TAKEN_BACK, row)
-            user = None if file_id is None else self._user_of(connection, row.id, file_id)
-            if user is not None:
-                return InUse(user)
+            if file_id is not None:
+                user = _USER_OF_FILE.run(connection, job_key=row.id, file=file_id).fetchone()
+                if user is not None:
+                    return InUse(str(user[0]))
             now, kind, bulk = self._clock(), IntentKind.DELETE, request.bulk
             return self._open(connection, now, kind, row, deadline, bulk=bulk, target=target)
 
@@ -60,12 +61,6 @@ class IntentWrites(JobWrites):
         with self._transaction(durable=True) as connection:
             renewed = _RENEW.run(connection, intent_key=intent_id, later=deadline)
             return renewed.rowcount == 1
-
-    @staticmethod
-    def _user_of(connection: Connection, job_id: int, file_id: str) -> str | None:
-        """Return the public id of an unfinished job of the same server that needs a file, if there is one."""
-        found = _USER_OF_FILE.run(connection, job_key=job_id, file=file_id).fetchone()
-        return None if found is None else str(found[0])
 
     def close_intent(self, intent_id: int, result: str) -> bool:
         """Write how a request ended; False when the intent was closed elsewhere."""
@@ -137,10 +132,6 @@ class IntentWrites(JobWrites):
         """Return an intent that was closed."""
         values = _CLOSED.run(connection, intent_key=intent_id).fetchone()
         return None if values is None else intent_row(values)
-
-    @staticmethod
-    def _is_open(connection: Connection, intent_id: int) -> bool:
-        return _OPEN.run(connection, intent_key=intent_id).fetchone() is not None
 
     def _close_waiting(self, connection: Connection, job_id: int, now: int, outcome: str) -> None:
         """Close a job's waiting removal, if it has one: it was taken back, or the job is removed already."""

@@ -11,7 +11,7 @@ from jobdash.domain.items import RETRIED, Attempt
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import LABELS, Status
 from jobdash.domain.time import MINUTE, SECOND
-from jobdash.store.commands.base import JobWrites
+from jobdash.store.commands.base import CANCELLED_BY_USER, JobWrites
 from jobdash.store.dialects.base import Connection, chunks
 from jobdash.store.leases import transitions
 from jobdash.store.leases.lease import MOST_ROWS
@@ -21,7 +21,6 @@ from jobdash.store.records import ActionRequest, EndedLocally, Refusal, Retried,
 from jobdash.store.rows import ATTEMPT_COLUMNS, attempt_row
 from jobdash.store.sanitize import as_json, stored
 
-CANCELLED_BY_USER = "Cancelled by user"
 LOST_WORKER = "its worker was gone"
 _STARTING_MS = 10 * SECOND
 _COMING_UP_MS = MINUTE
@@ -112,7 +111,7 @@ class ScriptJobWrites(JobWrites):
     ) -> Retried:
         if starting:
             transitions.set_starting(connection, job_id, None, now + _STARTING_MS)
-        number = _attempt_number(connection, job_id)
+        (number,) = connection.execute("SELECT attempt FROM job WHERE id = ?", (job_id,)).fetchone()
         return Retried(self._row_now(connection, job_id), last, number, more=False)
 
     def set_started(self, job_id: int, *, fence: int, owner: Owner | None, detail: str) -> JobRow:
@@ -208,11 +207,6 @@ def _last_attempt(connection: Connection, job_id: int) -> Attempt | None:
     sql = f"SELECT {ATTEMPT_COLUMNS} FROM attempt WHERE job_id = ? ORDER BY fence DESC LIMIT 1"
     values = connection.execute(sql, (job_id,)).fetchone()
     return None if values is None else attempt_row(values)
-
-
-def _attempt_number(connection: Connection, job_id: int) -> int:
-    (number,) = connection.execute("SELECT attempt FROM job WHERE id = ?", (job_id,)).fetchone()
-    return int(number)
 
 
 def _local_files(connection: Connection, job_id: int) -> dict[str, str]:

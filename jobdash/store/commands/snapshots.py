@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, merge
 from jobdash.store.rows import SET_BACK_MS
 from jobdash.store.statements import Statement
 
-KNOWN_BY_ID = Statement("known_by_id")
+_KNOWN_BY_ID = Statement("known_by_id")
 _ADOPT_INTENTS = Statement("adopt_intents")
 
 
@@ -30,6 +31,11 @@ class AppliedSnapshot:
     def lost_race(self) -> bool:
         """Whether it completed although a cancel had been asked for."""
         return self.finished is not None and _lost_race(self.finished)
+
+
+def known_row(values: Sequence[Any]) -> dict[str, Any]:
+    """Return the values of `KNOWN_COLUMNS` by their columns."""
+    return dict(zip(KNOWN_COLUMNS, values, strict=True))
 
 
 def _lost_race(row: JobRow) -> bool:
@@ -72,9 +78,15 @@ class SnapshotWrites(IntentWrites):
         """Return a stored time; None for one in the future, of a clock that has been set back since."""
         return None if moment is None or moment > self._clock() + SET_BACK_MS else moment
 
+    @staticmethod
+    def _known(connection: Connection, job_id: int) -> dict[str, Any] | None:
+        """Return what a job is known to be, as `merge` reads it; None where there is no such job."""
+        values = _KNOWN_BY_ID.run(connection, job_key=job_id).fetchone()
+        return None if values is None else known_row(values)
+
     def _apply_to(self, connection: Connection, job_id: int, observed: RemoteJob, asked_at: int) -> None:
         """Write the answer to a request for one job."""
-        values = KNOWN_BY_ID.run(connection, job_key=job_id).fetchone()
-        known = dict(zip(KNOWN_COLUMNS, values, strict=True))
+        known = self._known(connection, job_id)
+        assert known is not None
         source = SnapshotSource(known["account"], asked_at)
         self._apply(connection, known, observed, source, seen_at=asked_at)

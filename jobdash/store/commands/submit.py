@@ -223,7 +223,7 @@ class SubmitWrites(SnapshotWrites):
     def _given_up(self, connection: Connection, intent_id: int, action: str) -> Intent | None:
         """Return an unconfirmed submit, for the late answer to the process that sent it; None for others."""
         intent = self._closed(connection, intent_id) if action == "submit" else None
-        if intent is None or intent.job_id is None:
+        if intent is None:
             return None
         row = self._row_now(connection, intent.job_id)
         return intent if row.remote_id is None and row.raw_status == UNCONFIRMED else None

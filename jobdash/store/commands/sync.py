@@ -11,9 +11,9 @@ from typing import Any
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL, UNFINISHED
-from jobdash.store.commands.snapshots import KNOWN_BY_ID, AppliedSnapshot, SnapshotWrites
+from jobdash.store.commands.snapshots import AppliedSnapshot, SnapshotWrites, known_row
 from jobdash.store.dialects.base import Connection, chunks
-from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, changed_columns, is_older
+from jobdash.store.merge import SnapshotSource, changed_columns, is_older
 from jobdash.store.public_ids import new_public_ids
 from jobdash.store.records import UpsertResult
 from jobdash.store.rows import SET_BACK_MS
@@ -187,11 +187,8 @@ class SyncWrites(SnapshotWrites):
         Jobs whose remote status is terminal are not changed.
         """
         with self._transaction() as connection:
-            values = KNOWN_BY_ID.run(connection, job_key=job_id).fetchone()
-            if values is None:
-                return False
-            known = _as_dict(values)
-            if known["remote_status"] in TERMINAL or known["gone_at"] is not None:
+            known = self._known(connection, job_id)
+            if known is None or known["remote_status"] in TERMINAL or known["gone_at"] is not None:
                 return False
             seen_at = self._not_ahead(known["seen_at"])
             if seen_at is not None and asked_at < seen_at:
@@ -215,18 +212,18 @@ def _known(
     place = {"provider": provider, "origin": origin}
     for words in chunks([observed.remote_id for observed in jobs]):
         for row in _BY_REMOTE_ID.run_among(connection, words, **place):
-            before = _as_dict(row)
+            before = known_row(row)
             found[before["remote_id"]] = before
     keys = [observed.submit_key for observed in jobs if observed.submit_key]
     for some in chunks(keys):
         for row in _BY_SUBMIT_KEY.run_among(connection, some, provider=provider):
-            before = _as_dict(row)
+            before = known_row(row)
             found[f"key {before['submit_key']}"] = before
     # A server that keeps no metadata still returns the file, which was uploaded for this one batch.
     files = [word for observed in jobs if not observed.submit_key and (word := observed.files.get("input"))]
     for some in chunks(files):
         for row in _BY_INPUT_FILE.run_among(connection, some, **place):
-            before = _as_dict(row)
+            before = known_row(row)
             found[f"file {json.loads(before['files'])['input']}"] = before
     return found
 
@@ -248,10 +245,6 @@ def _submitted(known: dict[str, dict[str, Any]], observed: RemoteJob) -> dict[st
     if before is None or is_older(observed.created_at, before["created_at"]):
         return None
     return known.pop(_input_file(observed))
-
-
-def _as_dict(row: Sequence[Any]) -> dict[str, Any]:
-    return dict(zip(KNOWN_COLUMNS, row, strict=True))
 
 
 def _discovered(observed: RemoteJob, now: int) -> dict[str, Any]:

@@ -70,18 +70,13 @@ def cancel_or_request(connection: Connection, job_id: int, now: int, reason: str
     """Request a cancel of a job's worker, or end a job without one as cancelled; return what was done."""
     (status,) = connection.execute("SELECT status FROM job WHERE id = ?", (job_id,)).fetchone()
     if status != Status.PENDING and has_worker(connection, job_id, now):
-        request_cancel(connection, job_id, now, reason)
+        connection.execute(
+            "UPDATE job SET cancel_requested_at = ?, cancel_reason = ? WHERE id = ?", (now, reason, job_id)
+        )
         return "its worker was asked to stop"
     end_attempts(connection, job_id, now, f"cancelled by {actor}")
     cancel(connection, job_id, now, reason)
     return "no process ran it" if status == Status.PENDING else "its worker was not heard of"
-
-
-def request_cancel(connection: Connection, job_id: int, now: int, reason: str) -> None:
-    """Request a cancel, which the worker finds with its next item."""
-    connection.execute(
-        "UPDATE job SET cancel_requested_at = ?, cancel_reason = ? WHERE id = ?", (now, reason, job_id)
-    )
 
 
 def cancel(connection: Connection, job_id: int, now: int, reason: str) -> None:
