@@ -50,16 +50,13 @@ def _values_of(
         for name in times:
             found[name] = rfc3339(found[name])
         for name in amounts:
-            found[name] = _dollars(found[name])
+            micros = found[name]
+            found[name] = None if micros is None else micros / MICROS
         for name, compute in timed:
             found[name] = compute(row, now)
         return found
 
     return values
-
-
-def _dollars(micros: int | None) -> float | None:
-    return None if micros is None else micros / MICROS
 
 
 def cell_text(field: JobField) -> Callable[[JobRow, int], str]:

@@ -13,6 +13,7 @@ from jobdash.domain.items import BATCH_OUTCOMES, ItemErrorGroup, ItemErrors, Ite
 from jobdash.errors import StoreError
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import chunks, placeholders, transaction
+from jobdash.store.rows import item_rows
 
 VERSION = "1"
 """The version of the file's format; an index of another one is made anew."""
@@ -23,7 +24,8 @@ _RESULTS = (
     " output_tokens INTEGER, preview TEXT, code TEXT, message TEXT)"
 )
 _INSERT = f"INSERT INTO result VALUES ({', '.join('?' * 12)})"
-_ITEM = "seq, key, outcome, preview, code, message, input_tokens, output_tokens"
+_ITEM = "seq, key, outcome, NULL, preview, code, message, NULL, input_tokens, output_tokens"
+"""The columns of an `ItemRow`."""
 _MOST_GROUPS = 100
 _SEARCHED = ("key", "preview", "code", "message")
 Places = dict[ItemStatus | None, "array[int]"]
@@ -132,7 +134,7 @@ class ResultIndex:
         found: dict[int, ItemRow] = {}
         for some in chunks(places):
             sql = f"SELECT {_ITEM} FROM result WHERE seq IN ({placeholders(some)})"
-            found |= {values[0]: _item(*values) for values in self._all(sql, some)}
+            found |= {item.seq: item for item in item_rows(self._all(sql, some))}
         return [found[place] for place in places if place in found]
 
     def extents(self, place: int) -> tuple[Extent | None, Extent | None]:
@@ -171,18 +173,3 @@ class ResultIndex:
             )
             for group in self.errors().groups
         ]
-
-
-def _item(
-    seq: int,
-    key: str,
-    outcome: str,
-    preview: str | None,
-    code: str | None,
-    message: str | None,
-    input_tokens: int | None,
-    output_tokens: int | None,
-) -> ItemRow:
-    return ItemRow(
-        seq, key, ItemStatus(outcome), None, preview, code, message, None, input_tokens, output_tokens
-    )

@@ -21,8 +21,6 @@ SUBMITTING = "submitting"
 """The raw status of a job while it is sent."""
 
 _JOBS_OF_FILE = Statement("jobs_of_file")
-_SUPERSEDED_BY = Statement("superseded_by")
-_PARENT = Statement("parent_of_job")
 UNSET_SUPERSEDED = Statement("unset_superseded")
 _SHORTEN_INTENT = Statement("shorten_intent")
 _INSERT_JOB = Statement("insert_submitted_job")
@@ -77,7 +75,9 @@ class SubmitWrites(SnapshotWrites):
         the caller, who has to plan again. Or the same file was sent since a person was asked about it.
         """
         self._make_due(connection, new.account)  # first, so that other submits to it wait on a server
-        if new.parent_id is not None and (child := self._last_retry(connection, new.parent_id)) is not None:
+        parent = None if new.parent_id is None else self._row(connection, new.parent_id)
+        retry = None if parent is None else parent.superseded_by
+        if retry is not None and (child := self._row(connection, retry)) is not None:
             state = f"still {LABELS[child.status]}" if child.unfinished else LABELS[child.status]
             return Refusal(f"its requests were sent again as {child.public_id}, {state}", child)
         if new.known is None or not new.digest:
@@ -230,16 +230,11 @@ class SubmitWrites(SnapshotWrites):
 
     def _log_retry(self, connection: Connection, intent: Intent) -> None:
         """Log on the parent, if there is one, as what its requests were sent again."""
-        (parent_id,) = _PARENT.run(connection, job_key=intent.job_id).fetchone()
-        if parent_id is not None:
-            row = self._row_now(connection, intent.job_id)
+        row = self._row_now(connection, intent.job_id)
+        if row.parent_id is not None:
             detail = f"{quantity(row.total or 0, 'request')} sent again as {row.public_id}"
-            parent = self._row(connection, parent_id)
+            parent = self._row(connection, row.parent_id)
             self._add_event(connection, self._clock(), "retry", parent, "done", detail, bulk=intent.bulk)
-
-    def _last_retry(self, connection: Connection, parent_id: int) -> JobRow | None:
-        found = _SUPERSEDED_BY.run(connection, job_key=parent_id).fetchone()
-        return None if found is None or found[0] is None else self._row(connection, found[0])
 
     def _insert_new(
         self,

@@ -105,7 +105,7 @@ class SyncWrites(SnapshotWrites):
             # One submit is one batch: of two with its key, the other is a batch of its own.
             before = (
                 known.get(observed.remote_id)
-                or known.pop(_submit_key(observed), None)
+                or known.pop(f"key {observed.submit_key}", None)
                 or _submitted(known, observed)
             )
             if before is None:
@@ -226,10 +226,6 @@ def _known(
             before = known_row(row)
             found[f"file {json.loads(before['files'])['input']}"] = before
     return found
-
-
-def _submit_key(observed: RemoteJob) -> str:
-    return f"key {observed.submit_key}"
 
 
 def _input_file(observed: RemoteJob) -> str:

@@ -109,9 +109,7 @@ def _sentence(location: PostgresLocation, error: psycopg.Error, kind: type[Store
         return (
             f"The store {location} is busy: another program has been writing for {BUSY_TIMEOUT_MS // 1000} s."
         )
-    if kind is StoreFull:
-        return f"The store {location} cannot be written: {reason}."
-    if kind is StoreReadOnly:
+    if kind in {StoreFull, StoreReadOnly}:
         return f"The store {location} cannot be written: {reason}."
     if kind is StoreAway:
         return f"{away(location)} ({reason})"

@@ -46,12 +46,6 @@ INSERT INTO job (public_id, provider, account, origin, submit_key, name, remote_
 -- jobs_of_file
 SELECT job.id FROM job WHERE job.raw_status != 'not submitted' AND job.id IN (SELECT intent.job_id FROM intent WHERE intent.kind = 'submit' AND intent.choices LIKE :mark UNION ALL SELECT job.id FROM job WHERE job.queued IS NOT NULL AND job.queued LIKE :mark) ORDER BY job.id DESC;
 
--- superseded_by
-SELECT job.superseded_by FROM job WHERE job.id = :job_key;
-
--- parent_of_job
-SELECT job.parent_id FROM job WHERE job.id = :job_key;
-
 -- unset_superseded
 UPDATE job SET superseded_by=NULL WHERE job.id = (SELECT job_1.parent_id FROM job AS job_1 WHERE job_1.id = :child_key) AND job.superseded_by = :child_key;
 

@@ -10,7 +10,7 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import names_a_secret, redact
 from jobdash.store.dialects.base import Connection, greater, transaction
 from jobdash.store.leases.continuation import ALWAYS, AUTO, Continuation, ResumeRequest, choose, decide
-from jobdash.store.leases.lease import MOST_ROWS, Lease, add_event
+from jobdash.store.leases.lease import MOST_ROWS, Lease, add_event, set_tags
 from jobdash.store.leases.resume_candidates import ResumeCandidate, agrees, is_held, started_for
 from jobdash.store.leases.transitions import (
     abandoned_cancels,
@@ -24,7 +24,7 @@ from jobdash.store.leases.transitions import (
 from jobdash.store.leases.work_identity import WorkIdentity
 from jobdash.store.owner import Owner
 from jobdash.store.public_ids import new_public_ids
-from jobdash.store.sanitize import as_json, distinct, stored, stored_named, stored_words
+from jobdash.store.sanitize import as_json, distinct, stored, stored_words
 
 _INSERT = (
     "INSERT INTO job (public_id, provider, account, origin, name, remote_status, raw_status,"
@@ -52,10 +52,6 @@ _ATTEMPT = (
     "INSERT INTO attempt"
     " (job_id, fence, number, owner, actor, keyed, unit, argv, cwd, log_file, work, started_at)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, now_ms())"
-)
-_TAG = (
-    "INSERT INTO job_tag (job_id, key, value) VALUES (?, ?, ?)"
-    " ON CONFLICT (job_id, key) DO UPDATE SET value = excluded.value"
 )
 _WORKER_GONE = "worker gone"
 _SCRIPT = "script"
@@ -234,8 +230,7 @@ def _take(connection: Connection, want: ClaimRequest, choice: Continuation, now:
             None if want.work is None else want.work.encode(),
         ),
     )
-    tags = ((job_id, stored(key), stored_named(key, value)) for key, value in want.tags.items())
-    connection.executemany(_TAG, tags)
+    set_tags(connection, job_id, want.tags.items())
     add_event(connection, job_id, want.actor, "start", "in_progress", f"attempt {attempt}")
     public, name = connection.execute("SELECT public_id, name FROM job WHERE id = ?", (job_id,)).fetchone()
     lease = Lease(connection, job_id, fence, attempt, want.lease_ms, want.actor)

@@ -6,11 +6,12 @@ DB-API only: this runs in a user's own script.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from jobdash.store.dialects.base import Connection, Values, greater, transaction
 from jobdash.store.owner import Owner
+from jobdash.store.sanitize import stored, stored_named
 
 HELD = "id = ? AND fence = ? AND status IN ('in_progress', 'cancelling')"
 """True of a job as long as the worker with this fence may write."""
@@ -77,6 +78,10 @@ _EVENT = (
     "INSERT INTO event (at, actor, face, action, job_id, job_public_id, job_name, account, result, detail)"
     " SELECT now_ms(), ?, 'script', ?, id, public_id, name, account, ?, ? FROM job WHERE id = ?"
 )
+_TAG = (
+    "INSERT INTO job_tag (job_id, key, value) VALUES (?, ?, ?)"
+    " ON CONFLICT (job_id, key) DO UPDATE SET value = excluded.value"
+)
 _REFUSED = (
     "SELECT removed_at, status, verdict, fence,"
     " (SELECT owner FROM attempt WHERE job_id = job.id ORDER BY fence DESC LIMIT 1) FROM job WHERE id = ?"
@@ -119,6 +124,12 @@ class LeaseRefused(Exception):
 def add_event(connection: Connection, job_id: int, actor: str, action: str, result: str, detail: str) -> None:
     """Append a line to the log, on an open transaction."""
     connection.execute(_EVENT, (actor, action, result, detail, job_id))
+
+
+def set_tags(connection: Connection, job_id: int, tags: Iterable[tuple[str, str]]) -> None:
+    """Write tags of a job, on an open transaction."""
+    rows = [(job_id, stored(key), stored_named(key, value)) for key, value in tags]
+    connection.executemany(_TAG, rows)
 
 
 def pid_of(owner: str | None) -> int | None:

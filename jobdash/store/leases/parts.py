@@ -16,12 +16,12 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import Tab
 from jobdash.domain.text import quantity
 from jobdash.store.dialects.base import Connection, chunks, placeholders, transaction
-from jobdash.store.leases.lease import MOST_ROWS, ItemWrite, add_event
+from jobdash.store.leases.lease import MOST_ROWS, ItemWrite, add_event, set_tags
 from jobdash.store.leases.part_lease import OWNER, PartLease, PartPlace
 from jobdash.store.leases.transitions import cancel_or_request, is_held_by
 from jobdash.store.owner import Owner
 from jobdash.store.public_ids import new_public_ids
-from jobdash.store.sanitize import distinct, stored, stored_named
+from jobdash.store.sanitize import distinct, stored
 
 MOST_LOST = 3
 """An item at which so many workers in a row were lost is given up: it would end all workers one by one."""
@@ -41,10 +41,6 @@ _INSERT_ITEM = (
 )
 _INSERT_PART = "INSERT INTO part (job_id, number, first, behind) VALUES (?, ?, ?, ?)"
 _SHOW = "UPDATE job SET removed_at = NULL, created_at = now_ms() WHERE id = ?"
-_INSERT_TAG = (
-    "INSERT INTO job_tag (job_id, key, value) VALUES (?, ?, ?)"
-    " ON CONFLICT (job_id, key) DO UPDATE SET value = excluded.value"
-)
 _DUE = (
     "SELECT job.public_id, job.fence, part.number, part.fence FROM job JOIN part ON part.job_id = job.id"
     f" WHERE job.function IN ({{functions}}) AND job.tab IN ({placeholders(_OPEN_TABS)})"
@@ -174,9 +170,7 @@ def insert_job(connection: Connection, job: NewFunctionJob) -> str:
         connection.executemany(
             _INSERT_PART, [(job_id, number, first, behind) for number, (first, behind) in runs]
         )
-        connection.executemany(
-            _INSERT_TAG, [(job_id, stored(key), stored_named(key, value)) for key, value in job.tags]
-        )
+        set_tags(connection, job_id, job.tags)
         connection.execute(_SHOW, (job_id,))
         add_event(connection, job_id, job.actor, "submit", "pending", quantity(len(job.items), "item"))
     return fresh

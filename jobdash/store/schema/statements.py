@@ -138,8 +138,6 @@ _JOBS: dict[str, ClauseElement] = {
         ),
     )
     .order_by(_job.c.id.desc()),
-    "superseded_by": select(_job.c.superseded_by).where(_this_job),
-    "parent_of_job": select(_job.c.parent_id).where(_this_job),
     "unset_superseded": update(_job)
     .where(_job.c.id == _parent, _job.c.superseded_by == bindparam("child_key"))
     .values(superseded_by=null()),
