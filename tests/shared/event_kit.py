@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from jobdash.store.statements import Statement
 from jobdash.store.writer import Writer
+
+_INSERT_EVENT = Statement("insert_event")
 
 
 def log(
@@ -12,11 +15,13 @@ def log(
     detail: str = "",
     *,
     job_id: int | None = None,
-    account: str | None = None,
     bulk: str | None = None,
 ) -> None:
     with writer._transaction() as connection:
-        row = None if job_id is None else writer._row(connection, job_id)
-        writer._add_event(
-            connection, writer._clock(), action, row, result, detail, bulk=bulk, account=account
-        )
+        if job_id is not None:
+            writer._logged(connection, job_id, action, result, detail, bulk=bulk)
+            return
+        facts = {"action": action, "result": result, "detail": detail, "bulk": bulk}
+        actor = {"at": writer._clock(), "actor": writer._actor.name, "face": writer._actor.face}
+        nobody = dict.fromkeys(("job_id", "job_public_id", "job_name", "account"))
+        _INSERT_EVENT.run(connection, **facts, **actor, **nobody)

@@ -434,7 +434,8 @@ def test_what_no_undo_takes_back_is_told_while_it_holds(
 
 def test_the_log_is_read_in_pages_and_by_job(writer: Writer, reader: Reader) -> None:
     row = one(writer, reader)
-    log(writer, "sync", "failed", "key AIzaabcdefghijklmnop\x1b[31m", account="openai")
+    other = one(writer, reader, remote_id="batch_2")
+    log(writer, "sync", "failed", "key AIzaabcdefghijklmnop\x1b[31m", job_id=other.id)
     log(writer, "fetch", "done", job_id=row.id)
     log(writer, "fetch", "done", job_id=row.id, bulk="b")
     newest, *_ = everything = reader.events()

@@ -54,17 +54,33 @@ class JobWrites(UnitOfWork):
         """Let an account be polled now: one of its jobs has just become unfinished, or cancelling."""
         _POLL_SOON.run(connection, now=self._clock(), account=account)
 
+    def _logged(
+        self,
+        connection: Connection,
+        job_id: int,
+        action: str,
+        result: str,
+        detail: str = "",
+        *,
+        at: int | None = None,
+        bulk: str | None = None,
+    ) -> JobRow:
+        """Log what was done to a job; return it as it is now."""
+        row = self._row_now(connection, job_id)
+        now = self._clock() if at is None else at
+        self._add_event(connection, now, action, row, result, detail, bulk=bulk)
+        return row
+
     def _add_event(
         self,
         connection: Connection,
         now: int,
         action: str,
-        row: JobRow | None,
+        row: JobRow,
         result: str,
         detail: str = "",
         *,
         bulk: str | None = None,
-        account: str | None = None,
     ) -> None:
         _INSERT_EVENT.run(
             connection,
@@ -72,10 +88,10 @@ class JobWrites(UnitOfWork):
             actor=self._actor.name,
             face=self._actor.face,
             action=action,
-            job_id=row and row.id,
-            job_public_id=row and row.public_id,
-            job_name=row and row.name,
-            account=row.account if row else account,
+            job_id=row.id,
+            job_public_id=row.public_id,
+            job_name=row.name,
+            account=row.account,
             result=stored(result),
             detail=stored_error(detail),
             bulk=bulk,

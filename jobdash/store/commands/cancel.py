@@ -38,7 +38,7 @@ class CancelResult(StrEnum):
 
     @property
     def failed(self) -> bool:
-        """Whether the provider is not known to have got it."""
+        """Whether it was not carried out, as far as is known."""
         return self in {CancelResult.WITHDRAWN, CancelResult.NO_ANSWER}
 
 
@@ -108,9 +108,7 @@ class CancelWrites(SnapshotWrites):
                     self._set(
                         connection, job_id, cancel_requested_at=None, cancel_reason=None, cancel_doubt=0
                     )
-                    row = self._row_now(connection, job_id)
-                    self._add_event(connection, self._clock(), "reconcile", row, "failed", reason)
-                    withdrawn.append(row)
+                    withdrawn.append(self._logged(connection, job_id, "reconcile", "failed", reason))
         return withdrawn
 
     def force_fail(self, request: ActionRequest) -> JobRow | Refusal:
@@ -121,11 +119,10 @@ class CancelWrites(SnapshotWrites):
         with self._transaction(durable=True) as connection:
             if isinstance(row := self._checked(connection, request), Refusal):
                 return row
-            now, reason = self._clock(), request.reason or ""
+            now, what, reason = self._clock(), UndoKind.FORCE_FAIL, request.reason or ""
             kept = stored(reason) if reason else None
             self._set_and_fence(connection, row.id, verdict=FORCE_FAILED, verdict_at=now, verdict_reason=kept)
-            self._add_event(connection, now, UndoKind.FORCE_FAIL, row, "done", reason, bulk=request.bulk)
-            return self._row_now(connection, row.id)
+            return self._logged(connection, row.id, what, "done", reason, at=now, bulk=request.bulk)
 
 
 def _columns_after(intent: Intent, result: CancelResult, row: JobRow) -> dict[str, Any]:

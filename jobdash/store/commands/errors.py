@@ -60,17 +60,13 @@ class ErrorWrites(JobWrites):
         with self._transaction() as connection:
             if columns:
                 self._set(connection, job_id, **columns)
-            row = self._row_now(connection, job_id)
             detail = _detail(failed, columns.get("error"))
-            self._add_event(connection, self._clock(), REFRESHED, row, "done", detail)
-            return row
+            return self._logged(connection, job_id, REFRESHED, "done", detail)
 
     def log_errors_unavailable(self, job_id: int, reason: str) -> JobRow:
         """Log that the errors of a batch could not be requested."""
         with self._transaction() as connection:
-            row = self._row_now(connection, job_id)
-            self._add_event(connection, self._clock(), REFRESHED, row, "failed", reason)
-            return row
+            return self._logged(connection, job_id, REFRESHED, "failed", reason)
 
     def _replace(self, job_id: int, rows: Sequence[dict[str, Any]]) -> None:
         """Replace the failed requests kept of a batch, a bounded number of rows at a time."""

@@ -120,8 +120,7 @@ class IntentWrites(JobWrites):
         self, connection: Connection, intent: Intent, action: str, result: str, detail: str
     ) -> JobRow:
         """Log how a request ended, and let the account be polled; return the job as it is now."""
-        row = self._row_now(connection, intent.job_id)
-        self._add_event(connection, self._clock(), action, row, result, detail, bulk=intent.bulk)
+        row = self._logged(connection, intent.job_id, action, result, detail, bulk=intent.bulk)
         # A sync that reconciles plans its next poll by itself.
         if action != "reconcile" and row.remote_status in UNFINISHED:
             self._make_due(connection, row.account)

@@ -79,4 +79,4 @@ class NotificationWrites(JobWrites):
         ]
         for kind, found in due:
             for (job_id,) in found.fetchall():
-                self._add_event(connection, now, kind, self._row_now(connection, job_id), "noticed")
+                self._logged(connection, job_id, kind, "noticed", at=now)

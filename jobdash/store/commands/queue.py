@@ -247,9 +247,7 @@ class QueueWrites(SubmitWrites):
                 queued=None,
             )
             UNSET_SUPERSEDED.run(connection, child_key=row.id)  # its requests may be sent again
-            row = self._row_now(connection, row.id)
-            self._add_event(connection, now, "cancel", row, "done", NEVER_SENT, bulk=request.bulk)
-            return row
+            return self._logged(connection, row.id, "cancel", "done", NEVER_SENT, at=now, bulk=request.bulk)
 
 
 def _encoded(options: QueuedOptions) -> str:

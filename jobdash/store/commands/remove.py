@@ -47,8 +47,8 @@ class RemoveWrites(IntentWrites):
                 return Refusal(TAKEN_BACK, row)
             self._close_waiting(connection, row.id, now, "removed otherwise")
             self._set_and_fence(connection, row.id, removed_at=now, removing=None)
-            self._add_event(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=request.bulk)
-            return self._row_now(connection, row.id)
+            what, bulk = UndoKind.REMOVAL, request.bulk
+            return self._logged(connection, row.id, what, "done", detail, at=now, bulk=bulk)
 
     def set_left_behind(self, job_id: int, what: str | None) -> JobRow:
         """Write what could not be deleted, which the row then shows; None when nothing is left."""
@@ -95,9 +95,8 @@ class RemoveWrites(IntentWrites):
             if intent is None:
                 return None
             self._set(connection, intent.job_id, removing=None)
-            row = self._row_now(connection, intent.job_id)
-            self._add_event(connection, now, UndoKind.REMOVAL, row, "failed", reason, bulk=intent.bulk)
-            return row
+            what, bulk = UndoKind.REMOVAL, intent.bulk
+            return self._logged(connection, intent.job_id, what, "failed", reason, at=now, bulk=bulk)
 
     def give_up_removals(self, polled: Collection[str]) -> list[JobRow]:
         """Give up the waiting removals that no sync will end any more; return their jobs.
@@ -131,8 +130,8 @@ class RemoveWrites(IntentWrites):
         if what is UndoKind.WAITING_REMOVAL:
             self._close_waiting(connection, row.id, now, "undone")
         self._set(connection, row.id, **_CLEARED[what])
-        self._add_event(connection, now, "undo", row, "done", f"took back: {what}", bulk=bulk)
-        after = self._row_now(connection, row.id)
+        detail = f"took back: {what}"
+        after = self._logged(connection, row.id, "undo", "done", detail, at=now, bulk=bulk)
         if after.remote_status in UNFINISHED:
             self._make_due(connection, after.account)
         return UndoOutcome(after, None)

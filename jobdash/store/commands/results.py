@@ -65,9 +65,8 @@ class ResultWrites(JobWrites):
                 fetch_error=None,
                 **_tokens(row, counts),
             )
-            row = self._row_now(connection, job_id)
-            self._add_event(connection, now, "fetch", row, "done", f"{outcome_counts(counts)}: {folder}")
-            return row
+            detail = f"{outcome_counts(counts)}: {folder}"
+            return self._logged(connection, job_id, "fetch", "done", detail, at=now)
 
     def set_not_fetched(self, job_id: int, reason: str) -> None:
         """Write why a batch's results could not be fetched; log that unless it failed so before."""

@@ -48,8 +48,7 @@ class ScriptJobWrites(JobWrites):
                 return row
             now, kept = self._clock(), stored(request.reason or CANCELLED_BY_USER)
             detail = transitions.cancel_or_request(connection, row.id, now, kept, self._actor.name)
-            self._add_event(connection, now, "cancel", row, "done", detail, bulk=request.bulk)
-            return self._row_now(connection, row.id)
+            return self._logged(connection, row.id, "cancel", "done", detail, at=now, bulk=request.bulk)
 
     def force_fail_local(self, request: ActionRequest) -> EndedLocally | Refusal:
         """Declare a job failed; further writes of its worker are refused."""
@@ -128,14 +127,12 @@ class ScriptJobWrites(JobWrites):
                     connection, job_id, owner, None if owner is None else now + _COMING_UP_MS
                 )
             result = "failed" if owner is None else "done"
-            self._add_event(connection, now, "start", row, result, detail)
-            return self._row_now(connection, job_id)
+            return self._logged(connection, job_id, "start", result, detail, at=now)
 
     def log_process_end(self, job_id: int, detail: str, *, bulk: str | None = None) -> None:
         """Log how the process ended whose job was ended."""
         with self._transaction() as connection:
-            row = self._row_now(connection, job_id)
-            self._add_event(connection, self._clock(), "stop process", row, "done", detail, bulk=bulk)
+            self._logged(connection, job_id, "stop process", "done", detail, bulk=bulk)
 
     def close_abandoned_cancels(self) -> list[JobRow]:
         """End, as cancelled, the jobs whose cancel is requested and whose worker is gone; return them.
@@ -149,9 +146,8 @@ class ScriptJobWrites(JobWrites):
                 for job_id in set(some).intersection(transitions.abandoned_cancels(connection, now)):
                     transitions.end_attempts(connection, job_id, now, LOST_WORKER)
                     transitions.cancel(connection, job_id, now, CANCELLED_BY_USER)
-                    row = self._row_now(connection, job_id)
-                    self._add_event(connection, now, "end", row, str(Status.CANCELLED), LOST_WORKER)
-                    closed.append(row)
+                    word = str(Status.CANCELLED)
+                    closed.append(self._logged(connection, job_id, "end", word, LOST_WORKER, at=now))
         return closed
 
     def end_leases_of_dead(self) -> int:
@@ -186,9 +182,7 @@ class ScriptJobWrites(JobWrites):
                 role = next(role for role in _roles() if role not in files)
                 self._set(connection, job_id, files=as_json(files | {role: str(file)}))
             self._set(connection, job_id, fetched_at=self._clock(), fetched_on=self._files_host)
-            row = self._row_now(connection, job_id)
-            self._add_event(connection, self._clock(), "fetch", row, "done", str(file))
-            return row
+            return self._logged(connection, job_id, "fetch", "done", str(file))
 
     def set_local_files(self, job_id: int, files: dict[str, str]) -> None:
         """Write which fetched files of a local job are left."""

@@ -188,9 +188,7 @@ class SubmitWrites(SnapshotWrites):
             self._delete_duplicate(connection, job_id, remote)
             self._apply_to(connection, job_id, remote, asked_at)
             self._make_due(connection, row.account)
-            row = self._row_now(connection, job_id)
-            self._add_event(connection, self._clock(), "adopt", row, "done", f"it is {remote.remote_id}")
-            return row
+            return self._logged(connection, job_id, "adopt", "done", f"it is {remote.remote_id}")
 
     def disown_batches(self, job_id: int, reason: str) -> JobRow | Refusal:
         """Write that an unconfirmed job made no batch, as a person says: it failed, and may be sent again.
@@ -203,9 +201,7 @@ class SubmitWrites(SnapshotWrites):
                 return refusal
             self._set(connection, job_id, **self._never_sent(reason))
             UNSET_SUPERSEDED.run(connection, child_key=job_id)
-            row = self._row_now(connection, job_id)
-            self._add_event(connection, self._clock(), "adopt", row, "failed", reason)
-            return row
+            return self._logged(connection, job_id, "adopt", "failed", reason)
 
     def _not_its_own(self, connection: Connection, row: JobRow, remote: RemoteJob) -> Refusal | None:
         """Return why a batch cannot be that of a submit; None where it can."""
@@ -233,8 +229,7 @@ class SubmitWrites(SnapshotWrites):
         row = self._row_now(connection, intent.job_id)
         if row.parent_id is not None:
             detail = f"{quantity(row.total or 0, 'request')} sent again as {row.public_id}"
-            parent = self._row(connection, row.parent_id)
-            self._add_event(connection, self._clock(), "retry", parent, "done", detail, bulk=intent.bulk)
+            self._logged(connection, row.parent_id, "retry", "done", detail, bulk=intent.bulk)
 
     def _insert_new(
         self,
