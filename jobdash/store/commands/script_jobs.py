@@ -56,8 +56,8 @@ class ScriptJobWrites(JobWrites):
             if isinstance(row := self._checked(connection, request), Refusal):
                 return row
             now, reason, bulk = self._clock(), request.reason or "", request.bulk
-            transitions.end_attempts(connection, row.id, now, f"force-failed by {self._actor.name}")
-            transitions.force_fail(connection, row.id, now, stored(reason) if reason else None)
+            how, kept = f"force-failed by {self._actor.name}", stored(reason) if reason else None
+            transitions.force_fail(connection, row.id, now, how, kept)
             self._add_event(connection, now, UndoKind.FORCE_FAIL, row, "done", reason, bulk=bulk)
             return self._ended_locally(connection, row.id)
 
@@ -68,8 +68,8 @@ class ScriptJobWrites(JobWrites):
                 return row
             now = self._clock()
             if row.unfinished:
-                transitions.end_attempts(connection, row.id, now, f"removed by {self._actor.name}")
-                transitions.cancel(connection, row.id, now, CANCELLED_BY_USER)
+                how = f"removed by {self._actor.name}"
+                transitions.cancel(connection, row.id, now, how, CANCELLED_BY_USER)
             transitions.remove(connection, row.id, now)
             self._add_event(connection, now, UndoKind.REMOVAL, row, "done", detail, bulk=request.bulk)
             return self._ended_locally(connection, row.id)
@@ -95,7 +95,6 @@ class ScriptJobWrites(JobWrites):
             if row.unfinished:
                 if transitions.has_worker(connection, row.id, now):
                     return Refusal(f"still {LABELS[row.status]}", row)
-                transitions.end_attempts(connection, row.id, now, LOST_WORKER)
                 transitions.fail_lost(connection, row.id, now, LOST_WORKER)
             most = MOST_ROWS if self._batch is None else MOST_ROWS // _WRITES_A_TRANSACTION
             if "failed" in only and transitions.reset_errors(connection, row.id, now, most) == most:
@@ -144,8 +143,7 @@ class ScriptJobWrites(JobWrites):
             with self._transaction() as connection:
                 now = self._clock()
                 for job_id in set(some).intersection(transitions.abandoned_cancels(connection, now)):
-                    transitions.end_attempts(connection, job_id, now, LOST_WORKER)
-                    transitions.cancel(connection, job_id, now, CANCELLED_BY_USER)
+                    transitions.cancel(connection, job_id, now, LOST_WORKER, CANCELLED_BY_USER)
                     word = str(Status.CANCELLED)
                     closed.append(self._logged(connection, job_id, "end", word, LOST_WORKER, at=now))
         return closed

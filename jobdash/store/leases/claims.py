@@ -153,8 +153,7 @@ def claim(connection: Connection, want: ClaimRequest) -> Claim:
 def close_abandoned(connection: Connection, actor: str, now: int) -> None:
     """End the jobs whose cancel is requested and whose worker is gone, on an open transaction."""
     for job_id in abandoned_cancels(connection, now):
-        end_attempts(connection, job_id, now, _WORKER_GONE)
-        cancel(connection, job_id, now, _WORKER_GONE)
+        cancel(connection, job_id, now, _WORKER_GONE, _WORKER_GONE)
         add_event(connection, job_id, actor, "end", "cancelled", _WORKER_GONE)
 
 

@@ -74,34 +74,34 @@ def cancel_or_request(connection: Connection, job_id: int, now: int, reason: str
             "UPDATE job SET cancel_requested_at = ?, cancel_reason = ? WHERE id = ?", (now, reason, job_id)
         )
         return "its worker was asked to stop"
-    end_attempts(connection, job_id, now, f"cancelled by {actor}")
-    cancel(connection, job_id, now, reason)
+    cancel(connection, job_id, now, f"cancelled by {actor}", reason)
     return "no process ran it" if status == Status.PENDING else "its worker was not heard of"
 
 
-def cancel(connection: Connection, job_id: int, now: int, reason: str) -> None:
-    """End a job as cancelled, and the lease of its worker."""
+def cancel(connection: Connection, job_id: int, now: int, how: str, reason: str) -> None:
+    """End a job as cancelled, and the lease of its worker; ``how`` its run ended."""
     columns = (
         "cancel_requested_at = coalesce(cancel_requested_at, :now),"
         " cancel_reason = coalesce(cancel_reason, :text)"
     )
-    _end(connection, job_id, Status.CANCELLED, now, columns, reason)
+    _end(connection, job_id, Status.CANCELLED, now, how, columns, reason)
 
 
-def force_fail(connection: Connection, job_id: int, now: int, reason: str | None) -> None:
-    """End a job as failed by a person's verdict."""
+def force_fail(connection: Connection, job_id: int, now: int, how: str, reason: str | None) -> None:
+    """End a job as failed by a person's verdict; ``how`` its run ended."""
     columns = f"verdict = '{FORCE_FAILED}', verdict_at = :now, verdict_reason = :text"
-    _end(connection, job_id, Status.FAILED, now, columns, reason)
+    _end(connection, job_id, Status.FAILED, now, how, columns, reason)
 
 
 def fail_lost(connection: Connection, job_id: int, now: int, error: str) -> None:
     """End a job as failed whose worker is gone."""
-    _end(connection, job_id, Status.FAILED, now, "error = :text", error)
+    _end(connection, job_id, Status.FAILED, now, error, "error = :text", error)
 
 
 def _end(
-    connection: Connection, job_id: int, status: Status, now: int, columns: str, text: str | None
+    connection: Connection, job_id: int, status: Status, now: int, how: str, columns: str, text: str | None
 ) -> None:
+    end_attempts(connection, job_id, now, how)
     connection.execute(
         "UPDATE job SET remote_status = :status, raw_status = :status, finished_at = :now,"
         f" {columns}, {_END_LEASE} WHERE id = :id",
