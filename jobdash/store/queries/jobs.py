@@ -151,16 +151,15 @@ class JobReads(AttentionReads):
         parts = self._parts({row.id: row.terminal for row in rows if row.function is not None})
         hosts = self._hosts([row.id for row in rows if row.provider == LOCAL])
         return {
-            row.id: _job(
-                row,
-                values[len(ROW_COLUMNS) :],
+            row.id: JobDetails(
+                row=row,
                 children=tuple(children.get(row.id, ())),
                 tags=tags.get(row.id, {}),
-                public_ids=public_ids,
                 parts=parts.get(row.id),
                 host=hosts.get(row.id),
                 attention=attention[row.id].reasons if row.id in attention else (),
                 candidates=self._candidates(row.id) if row.unconfirmed else (),
+                **_stored(values[len(ROW_COLUMNS) :], public_ids),
             )
             for row, values in zip(rows, found, strict=True)
         }
@@ -288,35 +287,16 @@ class JobReads(AttentionReads):
         return dict(self._among(sql, ids))
 
 
-def _job(
-    row: JobRow,
-    values: Sequence[Any],
-    *,
-    children: tuple[str, ...],
-    tags: dict[str, str],
-    public_ids: Mapping[int | None, str],
-    attention: tuple[str, ...],
-    candidates: tuple[str, ...],
-    parts: dict[str, int] | None,
-    host: str | None,
-) -> JobDetails:
-    more = dict(zip(_STORED, values, strict=True))
-    files = _mapping(more["files"]) or {}
-    more["deleted"] = tuple(role for role, file_id in files.items() if file_id is None)
+def _stored(values: Sequence[Any], public_ids: Mapping[int | None, str]) -> dict[str, Any]:
+    """Return the attributes of a `JobDetails` that columns hold, by the values of `_DETAILS`."""
+    found = dict(zip(_STORED, values, strict=True))
+    files = _mapping(found["files"]) or {}
+    found["deleted"] = tuple(role for role, file_id in files.items() if file_id is None)
     for attribute, read in _READ:
-        more[attribute] = read(more[attribute])
+        found[attribute] = read(found[attribute])
     for attribute in _RELATIVES:
-        more[attribute] = public_ids.get(more[attribute])
-    return JobDetails(
-        row=row,
-        children=children,
-        tags=tags,
-        attention=attention,
-        candidates=candidates,
-        parts=parts,
-        host=host,
-        **more,
-    )
+        found[attribute] = public_ids.get(found[attribute])
+    return found
 
 
 # Invalid JSON is left out: it must not hide the rest of the job.
