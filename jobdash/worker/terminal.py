@@ -47,14 +47,10 @@ class _AboveProgress:
 
     def write(self, text: str) -> int:
         """Write a text, and erase the progress line first."""
-        global _progress_is_shown, _in_a_line  # noqa: PLW0603  the terminal is one
+        global _in_a_line  # noqa: PLW0603  the terminal is one
         with _lock:
-            if _progress_is_shown and text:
-                _progress_is_shown = False
-                with contextlib.suppress(Exception):  # as in `write`
-                    raw(sys.stderr).write(ERASE_LINE)
-                    raw(sys.stderr).flush()
             if text:
+                _erase_progress()
                 _in_a_line = not text.endswith(("\n", "\r"))
             written: int = self._stream.write(text)
             if _lines:
@@ -76,6 +72,16 @@ class _AboveProgress:
 def raw(stream: Any) -> Any:
     """Return the stream that is wrapped, or the stream itself."""
     return stream._stream if isinstance(stream, _AboveProgress) else stream  # noqa: SLF001 - our own
+
+
+def _erase_progress() -> None:
+    """Erase the progress line where one is shown; `_lock` is held."""
+    global _progress_is_shown  # noqa: PLW0603  the terminal is one
+    if _progress_is_shown:
+        _progress_is_shown = False
+        with contextlib.suppress(Exception):  # as in `write`
+            raw(sys.stderr).write(ERASE_LINE)
+            raw(sys.stderr).flush()
 
 
 def begin_progress() -> None:
@@ -112,14 +118,10 @@ def end_progress() -> None:
 
 def _input_without_progress(prompt: object = "", /) -> str:
     """Call `input` while no progress line is drawn: its prompt bypasses the wrapped streams."""
-    global _asking, _progress_is_shown  # noqa: PLW0603  the terminal is one
+    global _asking  # noqa: PLW0603  the terminal is one
     with _lock:
         _asking = True
-        if _progress_is_shown:
-            _progress_is_shown = False
-            with contextlib.suppress(Exception):  # as in `write`
-                raw(sys.stderr).write(ERASE_LINE)
-                raw(sys.stderr).flush()
+        _erase_progress()
     try:
         return _input(prompt)
     finally:

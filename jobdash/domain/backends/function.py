@@ -43,10 +43,7 @@ class Function(Script):
         if job.lease_until is not None and job.stalled(now):
             silent = f"no worker of it has been heard of for {short_span(now - job.lease_until)}"
             return Remark(f"{silent}; another goes on with it, f fails it, c cancels it", "warning")
-        if job.status is Status.CANCELLING:
-            return Remark("Cancelling… items under way finish, no new ones start", "warning")
-        ended = self.ended_sentence(job)
-        return Remark(ended, "warning") if ended else None
+        return super().summary(job, now)
 
     def where(self, plan: Plan) -> str:
         """Return which jobs of a plan are of functions: ``3 function jobs``."""

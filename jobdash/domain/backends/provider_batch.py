@@ -123,8 +123,10 @@ def other_server(job: JobRow, here: str) -> str:
     return f"account {job.account} is now at {here}, and this job is at {job.origin}"
 
 
-def _elsewhere(job: JobRow, situation: DecisionContext) -> str | None:
+def _out_of_reach(job: JobRow, situation: DecisionContext) -> str | None:
     """Return why a job's account cannot be asked about it; None when it can."""
+    if job.account not in situation.accounts:
+        return situation.no_account(job.account)
     here = situation.servers.get(job.account)
     return other_server(job, here) if here and job.origin and here != job.origin else None
 
@@ -143,10 +145,8 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
         asked = job.cancel_requested_at
         ago = f"asked {short_span(situation.now - asked)} ago" if asked is not None else "cancelling"
         return DecisionKind.ALREADY, f"already {ago}"
-    if job.account not in situation.accounts:
-        return DecisionKind.REFUSED, situation.no_account(job.account)
-    if (elsewhere := _elsewhere(job, situation)) is not None:
-        return DecisionKind.REFUSED, elsewhere
+    if (reason := _out_of_reach(job, situation)) is not None:
+        return DecisionKind.REFUSED, reason
     if (title := situation.without_cancel.get((job.origin, job.profile))) is not None:
         return DecisionKind.REFUSED, f"{title} has no call that cancels a batch"
     if job.remote_id is None:
@@ -169,12 +169,9 @@ def may_ask_again(job: JobRow, now: int) -> bool:
 def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
     if not (choices.record or choices.remote or choices.local_files):
         return DecisionKind.REFUSED, "nothing chosen"
-    configured = job.account in situation.accounts
-    if choices.remote and not configured:
-        return (DecisionKind.REFUSED, f"{situation.no_account(job.account)}; remove the record only")
-    elsewhere = _elsewhere(job, situation)
-    if choices.remote and elsewhere is not None:
-        return DecisionKind.REFUSED, f"{elsewhere}; remove the record only"
+    out_of_reach = _out_of_reach(job, situation)
+    if choices.remote and out_of_reach is not None:
+        return DecisionKind.REFUSED, f"{out_of_reach}; remove the record only"
     if job.terminal or job.gone or choices.force:
         return DecisionKind.ACT, ""
     if not choices.record:
@@ -185,10 +182,8 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
         return DecisionKind.REFUSED, f"still {LABELS[job.status]}; {situation.instead}"
     if waits_here(job):
         return DecisionKind.ACT, ""
-    if not configured:
-        return DecisionKind.REFUSED, f"{situation.no_account(job.account)}; force-fail it first"
-    if elsewhere is not None:
-        return DecisionKind.REFUSED, f"{elsewhere}; force-fail it first"
+    if out_of_reach is not None:
+        return DecisionKind.REFUSED, f"{out_of_reach}; force-fail it first"
     if job.remote_id is None:
         return DecisionKind.REFUSED, f"{_not_confirmed(job)}; force-fail it first"
     return DecisionKind.ACT, ""
@@ -201,10 +196,8 @@ def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict
     if job.remote_id is not None and job.remote_status not in TERMINAL and job.gone_at is None:
         there = f"its provider says {LABELS[job.remote_status]}"
         return DecisionKind.REFUSED, f"{there}; cancel it there first, or it is billed twice"
-    if job.account not in situation.accounts:
-        return DecisionKind.REFUSED, situation.no_account(job.account)
-    if (elsewhere := _elsewhere(job, situation)) is not None:
-        return DecisionKind.REFUSED, elsewhere
+    if (reason := _out_of_reach(job, situation)) is not None:
+        return DecisionKind.REFUSED, reason
     left = situation.remainders.get(job.id) or remainder_of(job)
     if left.blocked:
         return DecisionKind.REFUSED, left.blocked
