@@ -24,7 +24,7 @@ from jobdash.store.writer import Writer
 T = TypeVar("T")
 P = ParamSpec("P")
 WriteMethod = Callable[Concatenate[Writer, P], T]
-"""A method of `Writer`, as in ``await store.write(Writer.begin_cancel, job_id, …)``."""
+"""A method of `Writer`, as in ``await store.write(Writer.begin_cancel, request, …)``."""
 _ENDING = "the store is closed: jobdash is ending"
 
 
