@@ -104,7 +104,7 @@ def test_jobs_are_sorted_by_cost_with_the_unknown_behind(writer: Writer, reader:
 def old(tmp_path: Path) -> Path:
     """A store as it was before there were costs."""
     scripts = tmp_path / "migrations"
-    shutil.copytree(MIGRATIONS, scripts, ignore=shutil.ignore_patterns("0009_*", "001*", "__pycache__"))
+    shutil.copytree(MIGRATIONS, scripts, ignore=shutil.ignore_patterns("0009_*", "00[1-9]*", "__pycache__"))
     path = tmp_path / "old.db"
     build_store(path, "")
     upgrade(path, scripts)
