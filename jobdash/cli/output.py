@@ -108,6 +108,11 @@ def print_error(text: str, tone: Style = Style.PLAIN) -> None:
         _write(sys.stderr, text, tone)
 
 
+def print_outage(sentence: str) -> None:
+    """Print that the store does not answer, or does again."""
+    print_error(f"jobdash: {sentence}", Style.WARN)
+
+
 def _write(stream: TextIO, text: str, tone: Style) -> None:
     line = clean(redact(text), LINE_LIMIT)
     if tone is not Style.PLAIN and colourful(stream):

@@ -10,7 +10,7 @@ from jobdash.cli.confirm import confirm_plan, show_plan
 from jobdash.cli.context import FAILED, INTERRUPTED, TIMED_OUT, CliContext
 from jobdash.cli.event_loop import run_stoppable
 from jobdash.cli.job_line import short_name, status_word
-from jobdash.cli.output import Style, print_error, print_text
+from jobdash.cli.output import Style, print_error, print_outage, print_text
 from jobdash.cli.selection import JobSelector, SelectedJobs, select
 from jobdash.cli.session import CommandSession, open_session, situation
 from jobdash.cli.summary import lines_of, plan_lines, print_outcome, print_skipped, print_summary
@@ -36,6 +36,7 @@ from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.actions.abandoned import NOT_CONFIRMED, give_up_removals
 from jobdash.operations.execution import execute
 from jobdash.operations.planning import plan_cancel_all, plan_jobs, scope_words
+from jobdash.operations.polling.outage import StoreOutage
 from jobdash.operations.polling.sync import SyncReport
 from jobdash.operations.polling.wait import WaitProgress, wait_until
 from jobdash.operations.scripts.jobs import close_abandoned
@@ -208,6 +209,7 @@ async def _confirmed(
         deadline=session.work.clock() + options.wait_ms,
         on_change=lambda row: news(f"{row.public_id} {short_name(row)}: {status_word(row)}"),
         on_sync=on_sync,
+        outage=StoreOutage(print_outage),
     )
     try:
         waited = await wait_until(waiting, session.syncs)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import Any
+
 from jobdash.cli.clock import store_time
 from jobdash.cli.context import FAILED, TIMED_OUT, CliContext
 from jobdash.cli.event_loop import run
@@ -9,7 +12,7 @@ from jobdash.cli.fetch_output import print_fetched
 from jobdash.cli.job_json import job_json
 from jobdash.cli.job_line import NONE_PASSES, known_done, short_name, status_style, status_word
 from jobdash.cli.notifications import notifications
-from jobdash.cli.output import Style, document, print_error, print_text
+from jobdash.cli.output import Style, document, print_error, print_outage, print_text
 from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session
 from jobdash.cli.sync_output import failure_words
@@ -19,6 +22,7 @@ from jobdash.domain.status import Completeness, Status
 from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.auto_fetch import EndedBatches
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.polling.outage import PASSING, StoreOutage
 from jobdash.operations.polling.sync import SyncReport
 from jobdash.operations.polling.wait import WaitProgress, WaitResult, poll_until, wait_until
 
@@ -52,6 +56,7 @@ def wait_for(context: CliContext, wanted: JobSelector, timeout_ms: int | None) -
         deadline=deadline,
         on_change=on_change,
         on_sync=on_sync,
+        outage=StoreOutage(print_outage),
     )
 
     waited = run(lambda stop: _wait(context, waiting, stop))
@@ -92,7 +97,9 @@ def _print(context: CliContext, waited: WaitResult) -> None:
     rows = list(waited.rows.values())
     if context.as_json:
         browser, now = context.opened.browser, store_time()
-        jobs = [job_json(job, now) for row in rows if (job := browser.job(row.id)) is not None]
+        jobs: list[dict[str, Any]] = []
+        with suppress(*PASSING):  # the time may be up during an outage, which was said
+            jobs += [job_json(job, now) for row in rows if (job := browser.job(row.id)) is not None]
         document({"jobs": jobs, "timed_out": waited.timed_out})
         return
     for row in rows:

@@ -14,7 +14,7 @@ from jobdash.cli.fetch_output import print_fetched
 from jobdash.cli.job_json import job_json
 from jobdash.cli.job_line import known_done, short_name, status_style, status_word
 from jobdash.cli.notifications import notifier_of
-from jobdash.cli.output import Style, as_json, print_error, print_text
+from jobdash.cli.output import Style, as_json, print_error, print_outage, print_text
 from jobdash.cli.session import open_session
 from jobdash.cli.sync_output import exit_code, failure_words
 from jobdash.domain.job import JobRow
@@ -87,6 +87,7 @@ class _Watching:
             on_sync=self._synced,
             on_trouble=lambda account, words: print_error(f"{account}: {words}", Style.WARN),
             on_fetched=print_fetched,
+            on_outage=print_outage,
             clock=store.clock,
         )
 

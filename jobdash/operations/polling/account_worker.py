@@ -14,7 +14,7 @@ from jobdash.domain.job import AccountHealth, JobRow
 from jobdash.domain.plan import Plan
 from jobdash.domain.provider_info import Capabilities
 from jobdash.domain.time import MINUTE, Clock
-from jobdash.errors import JobdashError, KeyDiffers, StoreBusy, StoreError, Unavailable
+from jobdash.errors import JobdashError, KeyDiffers, StoreError, Unavailable
 from jobdash.operations.accounts.rate_limiter import CancelToken
 from jobdash.operations.accounts.session import AccountSession, PreSendHook, Request
 from jobdash.operations.actions.abandoned import NOT_CONFIRMED
@@ -22,6 +22,7 @@ from jobdash.operations.auto_fetch import EndedBatches
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.daemon_executor import DaemonExecutor
 from jobdash.operations.execution import Report, execute
+from jobdash.operations.polling.outage import PASSING
 from jobdash.operations.polling.poll_interval import rest_ms
 from jobdash.operations.polling.poller import Poller
 from jobdash.operations.polling.sync import SyncReport
@@ -123,7 +124,7 @@ class AccountWorker:
         """Record on the account why it was not asked; report it, once, where the store cannot be written."""
         try:
             await self._poller.record_failure(error, store)
-        except StoreBusy:
+        except PASSING:
             return
         except StoreError as failure:
             self._report_trouble(str(failure))
@@ -165,7 +166,7 @@ class AccountWorker:
         """Sync if the account is due and this process may poll it; return the seconds until the next check.
 
         A store that is busy or cannot be read, or an unexpected answer, ends one sync and never the polling.
-        All are reported but a busy store, which the next poll finds free.
+        All are reported but the outage of a store, which whoever reads it reports once for all accounts.
         """
         try:
             wait, overdue = self._until_due(reader)
@@ -181,7 +182,7 @@ class AccountWorker:
                 self._rests_until = now + rest_ms(now - began, self._config.sync)
                 self._trouble = ""
             return self._until_due(reader)[0]
-        except StoreBusy:
+        except PASSING:
             return _RECHECK_S
         except KeyDiffers as error:
             self._report_trouble(str(error))
@@ -201,7 +202,7 @@ class AccountWorker:
     async def _sent_queue(self, work: OperationContext) -> None:
         try:
             await self._poller.send_queued(self._session.result(), work)
-        except StoreBusy:
+        except PASSING:
             return  # the next poll goes on with it
         except Exception as error:  # noqa: BLE001 - recorded on the account, where a person sees it
             await self._record_failure(error, work.store)

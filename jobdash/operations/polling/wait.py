@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.job import JobRow
+from jobdash.domain.time import Clock
 from jobdash.errors import ConfigError
 from jobdash.operations.accounts.rate_limiter import CancelToken, Sleep, sleep_until_cancelled
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.polling.outage import PASSING, RETRY_MS, StoreOutage
 from jobdash.operations.polling.poll_interval import overdue_at, rest_ms
 from jobdash.operations.polling.sync import CLAIM_MS, SyncReport
 from jobdash.operations.polling.sync_accounts import AccountSyncs, rejected
@@ -46,6 +48,10 @@ class WaitProgress:
     on_change: Callable[[JobRow], None] = lambda _row: None
     on_sync: Callable[[SyncReport], None] = lambda _report: None
     sleep: Sleep = asyncio.sleep
+    outage: StoreOutage = field(default_factory=StoreOutage)
+    """What is reported while the store does not answer."""
+    last: dict[int, JobRow] = field(default_factory=dict, init=False)
+    """The jobs as they were last read."""
     _reported: dict[int, int] = field(default_factory=dict, init=False)
     rests: dict[str, int] = field(default_factory=dict, init=False)
     """By account: until when it is left alone, milliseconds UTC."""
@@ -56,7 +62,7 @@ class WaitProgress:
         StoreError when the store was deleted, moved or replaced: no change would ever be seen.
         """
         browser.refuse_replaced()
-        rows = browser.rows(self.ids)
+        rows = self.last = browser.rows(self.ids)
         for row in rows.values():
             if self._reported.get(row.id) != row.revision:
                 self._reported[row.id] = row.revision
@@ -67,45 +73,78 @@ class WaitProgress:
 async def wait_until(waiting: WaitProgress, syncs: AccountSyncs) -> WaitResult:
     """Wait until all jobs have ended, the deadline has passed, or ``work.stop`` is set.
 
-    ConfigError when an account that has to be asked rejects its key: waiting on would be for ever.
+    An outage of the store is waited out. ConfigError when an account that has to be asked rejects its key:
+    waiting on would be for ever.
     """
-    clock, stop = syncs.work.clock, syncs.work.stop
-    while True:
-        rows = waiting.rows(syncs.browser)
-        open_rows = [row for row in rows.values() if not waiting.ended(row)]
-        if not open_rows:
-            return WaitResult(rows)
-        if all(_nobody_runs(row, clock()) for row in open_rows):
-            return WaitResult(rows, nobody_runs=True)
-        if any(row.worker_gone(clock()) for row in open_rows):
-            await syncs.work.store.write(Writer.close_abandoned_cancels)
-            continue
-        if stop.is_set():
-            return WaitResult(rows, stopped=True)
-        if waiting.deadline is not None and clock() >= waiting.deadline:
-            return WaitResult(rows, timed_out=True)
-        try:
-            # A provider that hangs has its own patience; the deadline is a person's.
-            async with asyncio.timeout(_left_s(waiting, clock())):
-                asked = await _ask(open_rows, waiting, syncs)
-        except TimeoutError:
-            return WaitResult(waiting.rows(syncs.browser), timed_out=True)
-        if asked:
-            continue
-        await sleep_until_cancelled(_pause_ms(open_rows, waiting, syncs) / 1000, waiting.sleep, stop)
+    work = syncs.work
+    return await _repeated(lambda: _ask_step(waiting, syncs), waiting, syncs.browser, work.clock, work.stop)
 
 
 async def poll_until(waiting: WaitProgress, browser: Browser, stop: CancelToken) -> WaitResult:
     """Wait as `wait_until` does, with a store that is read only: other processes poll and write."""
+    return await _repeated(lambda: _read_step(waiting, browser, stop), waiting, browser, browser.clock, stop)
+
+
+async def _repeated(
+    step: Callable[[], Awaitable[WaitResult | int]],
+    waiting: WaitProgress,
+    browser: Browser,
+    clock: Clock,
+    stop: CancelToken,
+) -> WaitResult:
+    """Repeat a step of a wait until it has a result; else it returns the milliseconds until the next one."""
     while True:
-        rows = waiting.rows(browser)
-        now = browser.now
-        open_rows = [row for row in rows.values() if not (waiting.ended(row) or row.worker_gone(now))]
-        nobody_runs = bool(open_rows) and all(_nobody_runs(row, now) for row in open_rows)
-        timed_out = waiting.deadline is not None and now >= waiting.deadline
-        if not open_rows or nobody_runs or stop.is_set() or timed_out:
-            return WaitResult(rows, timed_out and bool(open_rows), stop.is_set(), nobody_runs)
-        await sleep_until_cancelled(_LOCAL_POLL_MS / 1000, waiting.sleep, stop)
+        found: WaitResult | int
+        try:
+            found = await step()
+            waiting.outage.end(browser)
+        except PASSING as error:
+            waiting.outage.begin(error)
+            now, deadline = clock(), waiting.deadline
+            found = RETRY_MS if deadline is None else max(0, min(RETRY_MS, deadline - now))
+            if stop.is_set() or not found:
+                found = WaitResult(waiting.last, timed_out=not found, stopped=stop.is_set())
+        if isinstance(found, WaitResult):
+            return found
+        if found:
+            await sleep_until_cancelled(found / 1000, waiting.sleep, stop)
+
+
+async def _ask_step(waiting: WaitProgress, syncs: AccountSyncs) -> WaitResult | int:
+    """Look at the jobs, and ask the accounts that are due."""
+    clock, stop = syncs.work.clock, syncs.work.stop
+    rows = waiting.rows(syncs.browser)
+    open_rows = [row for row in rows.values() if not waiting.ended(row)]
+    if not open_rows:
+        return WaitResult(rows)
+    if all(_nobody_runs(row, clock()) for row in open_rows):
+        return WaitResult(rows, nobody_runs=True)
+    if any(row.worker_gone(clock()) for row in open_rows):
+        await syncs.work.store.write(Writer.close_abandoned_cancels)
+        return 0
+    if stop.is_set():
+        return WaitResult(rows, stopped=True)
+    if waiting.deadline is not None and clock() >= waiting.deadline:
+        return WaitResult(rows, timed_out=True)
+    try:
+        # A provider that hangs has its own patience; the deadline is a person's.
+        async with asyncio.timeout(_left_s(waiting, clock())):
+            asked = await _ask(open_rows, waiting, syncs)
+    except TimeoutError:
+        return WaitResult(waiting.rows(syncs.browser), timed_out=True)
+    return 0 if asked else _pause_ms(open_rows, waiting, syncs)
+
+
+async def _read_step(waiting: WaitProgress, browser: Browser, stop: CancelToken) -> WaitResult | int:
+    """Look at the jobs."""
+    rows = waiting.rows(browser)
+    now = browser.now
+    open_rows = [row for row in rows.values() if not (waiting.ended(row) or row.worker_gone(now))]
+    nobody_runs = bool(open_rows) and all(_nobody_runs(row, now) for row in open_rows)
+    timed_out = waiting.deadline is not None and now >= waiting.deadline
+    if not open_rows or nobody_runs or stop.is_set() or timed_out:
+        return WaitResult(rows, timed_out and bool(open_rows), stop.is_set(), nobody_runs)
+    return _LOCAL_POLL_MS
 
 
 def _nobody_runs(row: JobRow, now: int) -> bool:
@@ -139,7 +178,8 @@ async def _ask(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Accoun
             continue
         asked = True
         waiting.rests[name] = clock() + rest_ms(clock() - began, settings)
-        waiting.on_sync(report)
+        if not isinstance(report.error, PASSING):  # which is reported once, and not for each account
+            waiting.on_sync(report)
         if rejected(report):
             raise ConfigError(f"{name}: {report.error}")
     return asked

@@ -17,6 +17,7 @@ from jobdash.operations.ended_jobs import ALL, EndedJobs
 from jobdash.operations.job_lookup import Browser
 from jobdash.operations.notify import POLL_EVERY_S, Notifier
 from jobdash.operations.polling.account_worker import AccountWorker, close_abandoned
+from jobdash.operations.polling.outage import PASSING, StoreOutage
 from jobdash.operations.polling.sync import SyncReport
 from jobdash.operations.results.fetch_request import FetchedResults
 from jobdash.operations.writer_thread import WriterThread
@@ -39,10 +40,15 @@ class Watch:
     on_trouble: Callable[[str, str], None]
     """Called with an account and a sentence."""
     on_fetched: Callable[[FetchedResults], None]
+    on_outage: Callable[[str], None]
+    """Called with a sentence when the store does not answer, and when it does again."""
     clock: Clock = system_clock
 
     async def run(self, stop: CancelToken) -> None:
-        """Watch until the token is set. Raises `StoreError` when the store was deleted or replaced."""
+        """Watch until the token is set; an outage of the store is waited out.
+
+        Raises `StoreError` when the store was deleted or replaced, and when its server refuses us for good.
+        """
         workers = {account.name: self._worker(account.name) for account in self.config.accounts}
         tasks = [asyncio.ensure_future(worker.serve(self.store, workers)) for worker in workers.values()]
         names = polled_accounts(self.config)
@@ -53,12 +59,12 @@ class Watch:
         tasks += [abandoned, sending]
         try:
             with closing(Browser(self.config.database, self.clock)) as browser:
-                ended = EndedJobs(browser, ALL)
+                ended, outage = EndedJobs(browser, ALL), StoreOutage(self.on_outage)
                 self.on_begin()
                 while not stop.is_set():
-                    self.report_ended(browser, ended)
+                    self._look(browser, ended, outage)
                     await sleep_until_cancelled(POLL_EVERY_S, asyncio.sleep, stop)
-                self.report_ended(browser, ended)
+                self._look(browser, ended, outage)
             await self._send_last(sending)
         finally:
             for worker in workers.values():
@@ -67,11 +73,24 @@ class Watch:
             sending.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _look(self, browser: Browser, ended: EndedJobs, outage: StoreOutage) -> None:
+        try:
+            self.report_ended(browser, ended)
+            outage.end(browser)
+        except PASSING as error:
+            outage.begin(error)
+
+    def _report_sync(self, report: SyncReport) -> None:
+        if not isinstance(report.error, PASSING):  # which is reported once, and not for each account
+            self.on_sync(report)
+
     def report_ended(self, browser: Browser, ended: EndedJobs) -> None:
-        """Report what has ended since the last call. Raises `StoreError` when the store was replaced."""
+        """Report what has ended since the last call; what could not be reported comes with the next one.
+
+        Raises `StoreError` when the store was replaced, or does not answer.
+        """
         browser.refuse_replaced()
-        for row in ended.since():
-            self.on_ended(row)
+        ended.report(self.on_ended)
 
     async def _keep_sending(self, stop: CancelToken) -> None:
         """Send notifications in a task of its own: a program or a server may be slow."""
@@ -98,7 +117,7 @@ class Watch:
             self.config,
             self.clock,
             on_wait=lambda _name, _until: None,
-            on_sync=self.on_sync,
+            on_sync=self._report_sync,
             on_progress=lambda _name, _seen: None,
             on_trouble=self.on_trouble,
             on_fetched=self.on_fetched,
