@@ -85,6 +85,15 @@ class AccountReader:
                     where = each.address(url)
                     yield Account(each.name, info.name, each.key_env, key, where, profile=each.name)
 
+    def _missing(self, name: str) -> str:
+        """Return which variables would make the account of a name by themselves; empty for any other name."""
+        if (info := bundled().get(name)) is not None and info.key_envs:
+            return f"no key: set {' or '.join(info.key_envs)}"
+        profiles = (each for info in bundled().values() for each in info.profiles if each.name == name)
+        pair = next(((each.key_env, each.base_url_env) for each in profiles if each.base_url_env), ())
+        missing = [variable for variable in pair if not self._env.get(variable, "").strip()]
+        return f"no key or no address: set {' and '.join(missing)}" if missing else ""
+
     def _address_in(self, variable: str) -> str | None:
         return self._address(variable, self._env.get(variable))
 
@@ -102,7 +111,10 @@ class AccountReader:
             return None
         info = find_provider(provider)
         if info is None:
-            self.unusable.append(unusable_account(name, provider))
+            missing = "" if provider or "api_key_env" in values else self._missing(name)
+            self.unusable.append(
+                UnusableAccount(name, name, missing) if missing else unusable_account(name, provider)
+            )
             return None
         return self._of_provider(info, name, values, base)
 

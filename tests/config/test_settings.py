@@ -580,6 +580,22 @@ def test_an_account_without_a_provider_leaves_the_others_alone(
     assert not any("home" in warning for warning in found.warnings)
 
 
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        ("gemini", "no key: set GOOGLE_API_KEY or GEMINI_API_KEY"),
+        ("openai", "no key: set OPENAI_API_KEY"),
+        ("azure", "no key or no address: set AZURE_OPENAI_API_KEY and AZURE_OPENAI_ENDPOINT"),
+    ],
+)
+def test_a_table_for_an_account_of_the_environment_names_the_variable_that_is_missing(
+    tmp_path: Path, name: str, variables: str
+) -> None:
+    found = settings(tmp_path, f"[accounts.{name}]\nmax_requests = 5")
+    (unusable,) = found.unusable
+    assert str(unusable) == f"account {name} is not used: {variables}"
+
+
 def test_a_default_account_that_there_is_not_is_a_warning(tmp_path: Path) -> None:
     found = settings(tmp_path, f'default_account = "home"\n{WORK}')
     assert found.default_account is None

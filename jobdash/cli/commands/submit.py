@@ -94,7 +94,9 @@ def chosen_account(context: CliContext, account: str | None) -> Account:
     # One that cannot be used now may be the one that is meant.
     unusable = [] if account else [each.name for each in context.config.unusable]
     if len(chosen) + len(unusable) != 1:
-        names = ", ".join([*(each.name for each in chosen or context.wanted_accounts(())), *unusable])
+        names = ", ".join(each.name for each in chosen or context.wanted_accounts(()))
+        if unusable:
+            names += f" ({', '.join(unusable)} {'is' if len(unusable) == 1 else 'are'} not used now)"
         hint = "" if chosen else f"{LOCAL} is where the jobs of your own scripts stand; "
         raise UsageError(f"{hint}--account has to say which: {names}; or default_account in the config")
     return chosen[0]
