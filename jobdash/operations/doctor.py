@@ -162,8 +162,10 @@ def file_owners(location: StoreLocation) -> tuple[tuple[str, str, str], ...]:
 
 
 def _unknown_words(browser: Browser) -> tuple[str, ...]:
+    """Return words of providers that are not known; that of a job without an id is jobdash's own."""
     running = browser.page(Scope(Tab.RUNNING), Sort(), None, _UNKNOWN_READ)
-    return tuple(sorted({row.raw_status for row in running if row.status is Status.UNKNOWN}))
+    unknown = (row for row in running if row.status is Status.UNKNOWN and row.remote_id is not None)
+    return tuple(sorted({row.raw_status for row in unknown}))
 
 
 async def account_facts(config: Config, accounts: Mapping[str, AccountClient]) -> list[AccountFacts]:

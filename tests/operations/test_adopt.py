@@ -16,6 +16,7 @@ from jobdash.domain.plan import Action, DecisionKind
 from jobdash.domain.status import Status
 from jobdash.operations.actions.adopt import adopt, disown
 from jobdash.operations.attention import jobs_needing_attention
+from jobdash.operations.doctor import store_facts
 from jobdash.operations.planning import plan_jobs
 from jobdash.operations.submission.request import order
 from jobdash.operations.submission.submit import submit
@@ -71,6 +72,11 @@ async def test_it_needs_attention_and_names_the_batches_it_may_be(world: World, 
         (decision,) = world.plan(action, [doubtful]).decisions
         assert decision.verdict is DecisionKind.REFUSED
         assert f"jobdash adopt {doubtful.public_id}" in decision.reason
+
+
+async def test_the_word_for_it_is_none_of_its_provider(world: World, doubtful: JobRow) -> None:
+    assert doubtful.status is Status.UNKNOWN
+    assert store_facts(world.config, world.browser, None).unknown_words == ()
 
 
 async def test_the_batch_that_a_person_names_is_its_own(world: World, doubtful: JobRow) -> None:
