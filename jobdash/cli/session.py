@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jobdash.cli.clock import store_time
 from jobdash.cli.context import CliContext
@@ -37,7 +37,7 @@ async def open_session(context: CliContext, stop: CancelToken) -> AsyncIterator[
         for sentence in await register_keys(config, store):
             print_error(sentence, Style.WARN)
         async with open_clients(context) as accounts:
-            work = OperationContext.of(config, accounts, store, stop=stop)
+            work = replace(OperationContext.of(config, accounts, store, stop=stop), notice=print_error)
             yield CommandSession(accounts, work, AccountSyncs(config, accounts, context.opened.browser, work))
 
 

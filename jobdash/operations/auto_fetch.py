@@ -143,15 +143,17 @@ class EndedBatches:
         return ended and row.fetched_at is None and row.removed_at is None and self._fetches(row.account)
 
     def _report_news(self, done: FetchedResults) -> None:
-        # Nothing to fetch, or here already: not worth a message.
+        # Nothing to fetch, here already, or on its way in another process: not worth a message.
         known = self._unfetched.get(done.row.id)
-        if done.result is not ActionResult.SKIPPED and (known is None or known.reason != done.reason):
+        if done.result is ActionResult.SKIPPED or done.in_use:
+            return
+        if known is None or known.reason != done.reason:
             self._report(done)
 
     async def _record(self, done: FetchedResults) -> None:
         """Write what could not be fetched, and why; what was is written already."""
         job_id = done.row.id
-        if done.counts is None and self._work.stop.is_set():
+        if done.in_use or (done.counts is None and self._work.stop.is_set()):
             return
         with suppress(StoreError):  # the next attempt writes it
             if done.counts is None and (done.result is ActionResult.FAILED or done.refused):

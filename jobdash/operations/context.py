@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +71,8 @@ class OperationContext:
     """Where results are fetched to that no person names a folder for; None: beside the store."""
     prices: Mapping[str, ListPrice] | None = field(default_factory=dict)
     """A person's own prices, by model; None where they cannot be read, and nothing is priced."""
+    notice: Callable[[str], None] = lambda _sentence: None
+    """Called with a sentence when something is waited for."""
     unusable: Mapping[str, str] = field(default_factory=dict)
     """By account that is configured with a mistake, a sentence that says which."""
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
+import os
 import time
 from pathlib import Path
 
 from cli_kit import Cli
-from shared.deadlines import killed
+from shared.deadlines import killed, within
 
 from jobdash.demo.emulator import BatchFailure, Ending, Switches
 from jobdash.demo.emulator.faults import Delay, ErrorAnswer
@@ -277,3 +279,23 @@ def test_a_fetch_that_is_killed_is_made_whole_by_the_next_one(cli: Cli, tmp_path
     assert not (folder / "manifest.json").exists()
     assert "17 ok · 3 errors" in cli("fetch", batch, "--out", str(tmp_path / "out")).out
     assert not list(folder.glob("*.part"))
+
+
+def test_a_fetch_that_waits_for_another_one_says_so(cli: Cli, tmp_path: Path) -> None:
+    batch = cli.add_finished(name="nightly", total=3)
+    cli("sync")
+    folder = tmp_path / "out" / f"nightly-{cli.id_of(batch)}"
+    folder.mkdir(parents=True)
+    other = os.open(folder, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    fetch = cli.start("fetch", batch, "--out", str(tmp_path / "out"))
+    try:
+        assert fetch.stderr is not None
+        words = f"nightly: waiting for another jobdash, which is fetching into {folder}\n"
+        assert within(fetch.stderr.readline) == words
+        os.close(other)
+        out, err = fetch.communicate(timeout=20)
+        assert (fetch.returncode, err) == (0, "")
+        assert "fetched" in out
+    finally:
+        killed(fetch)

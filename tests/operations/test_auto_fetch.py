@@ -6,10 +6,12 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from operations_kit import HOUR, World
 
 from jobdash.operations.auto_fetch import FIRST_PAUSE_MS, LONGEST_PAUSE_MS, EndedBatches
 from jobdash.operations.results.fetch_request import FetchedResults
+from jobdash.operations.results.folder import folder_of
 
 CONTENT, ONE_BATCH = "/v1/files/*/content", 2
 """The requests for a batch's files: its results and its requests."""
@@ -102,6 +104,22 @@ async def test_what_a_person_fetches_elsewhere_meanwhile_is_not_downloaded_again
     assert world.calls("GET", CONTENT) == ONE_BATCH
     assert not (tmp_path / "auto").exists() or not any((tmp_path / "auto").iterdir())
     assert await fetch_due(world, ended) == 0
+
+
+async def test_what_another_process_is_still_fetching_has_not_failed(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobdash.operations.results.held_folder.PATIENCE_SECONDS", 0.1)
+    fetching(world, tmp_path / "auto")
+    told: list[FetchedResults] = []
+    ended = ended_batches(world, told)
+    (batch,) = await seen_end(world, "nightly")
+    with folder_of(tmp_path / "auto", world.row(batch)).locked():
+        assert await fetch_due(world, ended) == 1
+    assert (told, world.row(batch).fetch_error) == ([], None)
+    world.pass_time(FIRST_PAUSE_MS / 1000)
+    assert await fetch_due(world, ended) == 1
+    assert world.row(batch).fetched_at is not None
 
 
 async def test_the_end_of_results_is_asked_for_when_another_process_saw_the_batch_end(world: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from jobdash.domain.provider_info import ProviderInfo
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.results import ResultCounts, ResultFormat
 from jobdash.domain.status import LABELS, TERMINAL, Status
+from jobdash.domain.text import clean
 from jobdash.domain.time import rfc3339
 from jobdash.errors import BadResponse, InvalidRequest, JobdashError, NotFound, ProviderError
 from jobdash.operations.accounts.downloads import DownloadInput
@@ -31,6 +32,7 @@ from jobdash.operations.results.folder import (
     MISSING,
     RAW,
     RESULTS,
+    FolderInUse,
     ResultFolder,
     folder_of,
     kept_folder,
@@ -62,6 +64,8 @@ async def collect(row: JobRow, request: FetchRequest) -> FetchedResults:
         return _failed(row, f"not finished: {done_words(row, 'so far')}" if counted else "not finished")
     try:
         return await _Collection(request, row, info, folder_of(request.folder, row)).run()
+    except FolderInUse as error:
+        return replace(_failed(row, str(error)), in_use=True)
     except OSError as error:
         return _failed(row, not_written(request.folder, error))
     except ProviderError as error:
@@ -95,7 +99,7 @@ class _Collection:
         self._note = ""
         self._received = {"results": 0, "requests": 0}
         self._lacks = 0
-        self._held = HeldFolder(folder, self._close)
+        self._held = HeldFolder(folder, self._close, self._tell_wait)
         self._download = self._new_download()
 
     async def run(self) -> FetchedResults:
@@ -108,6 +112,10 @@ class _Collection:
             if manifest is not None and counts is not None:
                 return await self._already_here(manifest, counts)
             return await self._collect()
+
+    def _tell_wait(self) -> None:
+        name, where = clean(self._row.name, 80), self._folder.path
+        self._request.work.notice(f"{name}: waiting for another jobdash, which is fetching into {where}")
 
     def _close(self) -> None:
         self._download.close()

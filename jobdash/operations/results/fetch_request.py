@@ -65,6 +65,8 @@ class FetchedResults:
     """The job was not done to its end: cancelled, failed, still running, or some of it is missing."""
     refused: bool = False
     """A skip that the person has to see (exit 1)."""
+    in_use: bool = False
+    """It failed as another fetch is at it, and has not ended for long."""
     folder: Path | None = None
     """A batch's: where its files are, of which ``file`` is one."""
     counts: ResultCounts | None = None

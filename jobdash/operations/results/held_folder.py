@@ -14,6 +14,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _LONGEST_PAUSE_SECONDS = 0.5
 """Between two attempts to lock a folder; the first ones come sooner."""
+_TOLD_AFTER_SECONDS = 2.0
+"""How long a wait for another fetch is nothing to talk about."""
 _GIVEN_UP_SECONDS = 2.0
 """How long a fetch that was cancelled waits for its threads: Ctrl-C ends a command at once."""
 
@@ -25,8 +27,12 @@ class HeldFolder:
     of the next one.
     """
 
-    def __init__(self, folder: ResultFolder, close: Callable[[], None]) -> None:
+    def __init__(
+        self, folder: ResultFolder, close: Callable[[], None], on_wait: Callable[[], None] = lambda: None
+    ) -> None:
+        """``on_wait`` is called once when another fetch holds the folder for more than a moment."""
         self._folder = folder
+        self._on_wait = on_wait
         self._close = close
         """Closes what is open in the folder, before it is unlocked."""
         self._lock = ExitStack()
@@ -54,13 +60,17 @@ class HeldFolder:
 
     async def _hold(self) -> None:
         # The wait is in no thread: a pool of them, all waiting, would have none left for those waited for.
-        deadline, pause = time.monotonic() + PATIENCE_SECONDS, RETRY_SECONDS
+        began, pause, told = time.monotonic(), RETRY_SECONDS, False
         while True:
             try:
                 await self.run(self._lock.enter_context, self._folder.locked(patience=0))
             except FolderInUse:
-                if time.monotonic() >= deadline:
+                waited = time.monotonic() - began
+                if waited >= PATIENCE_SECONDS:
                     raise
+                if waited >= _TOLD_AFTER_SECONDS and not told:
+                    told = True
+                    self._on_wait()
             else:
                 return
             await asyncio.sleep(pause)
