@@ -114,6 +114,10 @@ class Plan:
     """By id of a batch, what is left of it and its retries: of a retry alone."""
     limited: frozenset[str] = frozenset()
     """The accounts with a limit of enqueued tokens: what has no room there waits here."""
+    out_of_reach: Mapping[int, str] = field(default_factory=dict)
+    """By id of a batch, why its provider cannot be asked about it from here."""
+    no_cancel: Mapping[int, str] = field(default_factory=dict)
+    """By id of a batch, why its provider cannot be asked to cancel it."""
     results_left: Mapping[int, bool | None] = field(default_factory=dict)
     """By id of a batch, whether its provider has results of it; None where nothing is counted. Of a removal
     alone, and where it was looked up."""

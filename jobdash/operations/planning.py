@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from jobdash.domain.backends.registry import decide
+from jobdash.domain.backends.registry import decide, rules_of
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, Decision, DecisionContext, DecisionKind, Plan
 from jobdash.domain.status import Tab
@@ -62,8 +62,14 @@ def plan_again(plan: Plan, situation: DecisionContext, choices: Choices) -> Plan
     """Decide the same jobs, as they were seen, for other choices."""
     none = without_cancel(decision.job for decision in plan.decisions)
     here = replace(situation, dead=plan.dead, remainders=plan.remainders, without_cancel=none)
-    decisions = tuple(decide(plan.action, decision.job, here, choices) for decision in plan.decisions)
-    return replace(plan, decisions=decisions, choices=choices)
+    jobs = [decision.job for decision in plan.decisions]
+    return replace(
+        plan,
+        decisions=tuple(decide(plan.action, job, here, choices) for job in jobs),
+        choices=choices,
+        out_of_reach={job.id: why for job in jobs if (why := rules_of(job).out_of_reach(job, here))},
+        no_cancel={job.id: why for job in jobs if (why := rules_of(job).no_cancel(job, here))},
+    )
 
 
 def plan_cancel_all(

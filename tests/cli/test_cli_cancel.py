@@ -150,6 +150,10 @@ def test_a_pending_job_that_its_provider_cannot_cancel_counts_as_pending(cli: Cl
 
     ran = cli("cancel", "-f", f"id:{lone}", "--yes")
 
+    never = "OpenRouter has no call that cancels a batch"
+    assert f"no cancel is tried: {never}; it may still run" in cli("force-fail", lone, "--dry-run").out
+    removed = cli("remove", lone, "--cancel", "--dry-run")
+    assert f"{never}; force-fail it first" in removed.out
     assert ran.code == 1
     assert "Found 1 pending job(s)" in ran.out
     assert "has no call that cancels a batch" in ran.out

@@ -68,6 +68,23 @@ def test_failing_and_removing_the_record_are_open_to_everybody(bob: Cli) -> None
     assert bob.calls() == before
 
 
+def test_a_plan_promises_nothing_that_needs_another_persons_key(bob: Cli) -> None:
+    his = bob.add("bob", "his", running=6000.0)
+    bob("sync", "--account", "openai")
+    words = "no cancel is tried: needs the key of openai (ann@"
+    failed = bob("force-fail", hers(bob), "--dry-run")
+    assert words in failed.out
+    assert "it may still run and be billed" in failed.out
+    assert "tried as well" not in failed.out
+    both = bob("force-fail", hers(bob), his, "--dry-run").out
+    assert "a cancel is tried as well for 1 of 2;" in both
+    assert "no cancel is tried for 1 of 2: needs the key of openai (ann@" in both
+    removed = bob("remove", hers(bob), "--dry-run")
+    assert "still running; needs the key of openai (ann@" in removed.out
+    assert "force-fail it first" in removed.out
+    assert words in bob("remove", hers(bob), "--cancel", "--force", "--dry-run").out
+
+
 def test_a_filter_can_name_another_persons_account(bob: Cli) -> None:
     bob("sync", "--account", "openai")  # called openai-bob from now on
     failed = bob("force-fail", "-f", "hers", "--yes")

@@ -9,11 +9,13 @@ from pathlib import Path
 import postgres_kit
 import psycopg
 import pytest
+from textual.widgets import Checkbox
 from tui_kit import account, change, dashboard, job, now_ms
 
 from jobdash.store.dialects import postgres_admin
 from jobdash.tui.commands import COMMANDS
 from jobdash.tui.widgets.job_table import JobTable
+from jobdash.tui.widgets.text_views import Notes
 
 
 def polled_by(path: Path, person: str) -> None:
@@ -54,6 +56,28 @@ async def test_jobs_of_another_persons_account_are_dim_and_name_who_has_the_key(
         await dash.until_table()
         dash.app.action_doctor()
         await dash.until(lambda: "another person's, needs the key of openai (bob@host-b)" in dash.screen)
+
+
+async def test_a_dialog_offers_nothing_that_needs_another_persons_key(path: Path) -> None:
+    rows = [job(1, status="completed"), job(2), job(3, account="mine", status="completed")]
+    async with dashboard(path, [account("mine")], rows=rows, working=False) as dash:
+        await dash.press("down")
+        polled_by(path, "bob@host-b")
+        await dash.until(lambda: "needs the key of openai (bob@host-b)" in dash.line("title"))
+
+        async def offered(*keys: str) -> tuple[set[str | None], str]:
+            await dash.press(*keys)
+            screen = await dash.until_dialog()
+            found = {box.id for box in screen.query(Checkbox)}, screen.query_one(Notes).plain
+            await dash.press("escape")
+            await dash.until_table()
+            return found
+
+        _, words = await offered("f")
+        assert "no cancel is tried: needs the key of openai (bob@host-b)" in words
+        assert "tried as well" not in words
+        assert (await offered("down", "x"))[0] == {"choice-record"}
+        assert (await offered("home", "x"))[0] == {"choice-record", "choice-remote"}
 
 
 # ── who may only read ───────────────────────────────────────────────────────────────────────────────────────

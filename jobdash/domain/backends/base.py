@@ -48,6 +48,12 @@ class BackendRules(Protocol):
     def accepts(self, action: Action, job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
         """Decide whether an action is for a job that was not removed."""
 
+    def out_of_reach(self, job: JobRow, situation: DecisionContext) -> str | None:
+        """Return why the provider of a job cannot be asked about it from here; None where it can be."""
+
+    def no_cancel(self, job: JobRow, situation: DecisionContext) -> str | None:
+        """Return why the provider of a job cannot be asked to cancel it; None where it can be."""
+
     def ended_sentence(self, job: JobRow) -> str:
         """Return what a job that ended early has left undone; empty for any other."""
 

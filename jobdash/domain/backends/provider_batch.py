@@ -29,6 +29,20 @@ class ProviderBatch:
         """Decide whether an action is for a job that was not removed."""
         return _DECIDERS[action](job, situation, choices)
 
+    def out_of_reach(self, job: JobRow, situation: DecisionContext) -> str | None:
+        """Return why a job's account cannot be asked about it; None when it can."""
+        if job.account not in situation.accounts:
+            return situation.no_account(job.account)
+        here = situation.servers.get(job.account)
+        return other_server(job, here) if here and job.origin and here != job.origin else None
+
+    def no_cancel(self, job: JobRow, situation: DecisionContext) -> str | None:
+        """Return why a job's account cannot be asked to cancel it; None when it can."""
+        if (reason := self.out_of_reach(job, situation)) is not None:
+            return reason
+        title = situation.without_cancel.get((job.origin, job.profile))
+        return None if title is None else f"{title} has no call that cancels a batch"
+
     def ended_sentence(self, job: JobRow) -> str:
         """Return what an ended batch has left undone; empty when every request has an answer."""
         if job.unfinished or job.done is None or job.total is None or job.done >= job.total:
@@ -123,14 +137,6 @@ def other_server(job: JobRow, here: str) -> str:
     return f"account {job.account} is now at {here}, and this job is at {job.origin}"
 
 
-def _out_of_reach(job: JobRow, situation: DecisionContext) -> str | None:
-    """Return why a job's account cannot be asked about it; None when it can."""
-    if job.account not in situation.accounts:
-        return situation.no_account(job.account)
-    here = situation.servers.get(job.account)
-    return other_server(job, here) if here and job.origin and here != job.origin else None
-
-
 def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
     if job.gone:
         return DecisionKind.REFUSED, "gone at its provider; force-fail or remove it"
@@ -145,10 +151,8 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
         asked = job.cancel_requested_at
         ago = f"asked {short_span(situation.now - asked)} ago" if asked is not None else "cancelling"
         return DecisionKind.ALREADY, f"already {ago}"
-    if (reason := _out_of_reach(job, situation)) is not None:
+    if (reason := PROVIDER_BATCH.no_cancel(job, situation)) is not None:
         return DecisionKind.REFUSED, reason
-    if (title := situation.without_cancel.get((job.origin, job.profile))) is not None:
-        return DecisionKind.REFUSED, f"{title} has no call that cancels a batch"
     if job.remote_id is None:
         return DecisionKind.REFUSED, _not_confirmed(job)
     return DecisionKind.ACT, ""
@@ -169,7 +173,8 @@ def may_ask_again(job: JobRow, now: int) -> bool:
 def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
     if not (choices.record or choices.remote or choices.local_files):
         return DecisionKind.REFUSED, "nothing chosen"
-    out_of_reach = _out_of_reach(job, situation)
+    out_of_reach = PROVIDER_BATCH.out_of_reach(job, situation)
+    no_cancel = PROVIDER_BATCH.no_cancel(job, situation)
     if choices.remote and out_of_reach is not None:
         return DecisionKind.REFUSED, f"{out_of_reach}; remove the record only"
     if job.terminal or job.gone or choices.force:
@@ -178,12 +183,13 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
         return DecisionKind.REFUSED, "still unfinished; what the provider keeps is in use"
     if job.removing is not None and job.removing >= situation.now:
         return DecisionKind.ALREADY, "already waiting for the provider to confirm its cancel"
+    if waits_here(job) and choices.cancel_first:
+        return DecisionKind.ACT, ""
+    if no_cancel is not None and not waits_here(job):
+        still = "" if choices.cancel_first else f"still {LABELS[job.status]}; "
+        return DecisionKind.REFUSED, f"{still}{no_cancel}; force-fail it first"
     if not choices.cancel_first:
         return DecisionKind.REFUSED, f"still {LABELS[job.status]}; {situation.instead}"
-    if waits_here(job):
-        return DecisionKind.ACT, ""
-    if out_of_reach is not None:
-        return DecisionKind.REFUSED, f"{out_of_reach}; force-fail it first"
     if job.remote_id is None:
         return DecisionKind.REFUSED, f"{_not_confirmed(job)}; force-fail it first"
     return DecisionKind.ACT, ""
@@ -196,7 +202,7 @@ def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict
     if job.remote_id is not None and job.remote_status not in TERMINAL and job.gone_at is None:
         there = f"its provider says {LABELS[job.remote_status]}"
         return DecisionKind.REFUSED, f"{there}; cancel it there first, or it is billed twice"
-    if (reason := _out_of_reach(job, situation)) is not None:
+    if (reason := PROVIDER_BATCH.out_of_reach(job, situation)) is not None:
         return DecisionKind.REFUSED, reason
     left = situation.remainders.get(job.id) or remainder_of(job)
     if left.blocked:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from jobdash.domain.describe.cost_text import expected, so_far
@@ -10,7 +11,7 @@ from jobdash.domain.items import CUT_OFF
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Decision, Note, Plan
 from jobdash.domain.remainder import remainder_of
-from jobdash.domain.status import Status
+from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.text import clean, quantity
 
 
@@ -75,10 +76,43 @@ def _force_fail_notes(plan: Plan) -> list[Note]:
     it = "they" if len(plan.acting) > 1 else "it"
     return [
         Note("Here", f"marked failed at once, whatever the provider says; {it} can be undone for a day"),
-        Note(
-            "At the provider", "a cancel is tried as well; without an answer it may still run and be billed"
-        ),
+        *_tried_cancels(plan, [decision.job for decision in plan.acting]),
     ]
+
+
+_MAY_RUN = "it may still run and be billed"
+_REASONS = 3
+"""The most reasons that are listed."""
+
+
+def _tried_cancels(plan: Plan, jobs: Sequence[JobRow]) -> list[Note]:
+    """Return for which jobs a cancel is tried by the way, and why for others none is."""
+    reasons = Counter(reason for job in jobs if (reason := _not_tried(plan, job)) is not None)
+    tried = len(jobs) - reasons.total()
+    some = f" for {tried:,} of {len(jobs):,}" if reasons else ""
+    texts = [f"a cancel is tried as well{some}; without an answer {_MAY_RUN}"] if tried else []
+    for reason, number in reasons.most_common(_REASONS):
+        of_all = f" for {number:,} of {len(jobs):,}" if len(jobs) > number else ""
+        texts.append(f"no cancel is tried{of_all}: {reason}")
+    if (rest := len(reasons) - _REASONS) > 0:
+        texts.append(quantity(rest, "more reason"))
+    return [Note("At the provider", text) for text in texts]
+
+
+def _not_tried(plan: Plan, job: JobRow) -> str | None:
+    """Return why no cancel is tried where a job is failed or removed; as `operations.actions.force_fail`."""
+    if waits_here(job):
+        return "never sent"
+    if job.remote_id is None:
+        return f"the submit is not confirmed; {_MAY_RUN}"
+    if job.gone_at is not None:
+        return "the provider does not know it any more"
+    if job.remote_status in TERMINAL:
+        return f"already {LABELS[job.remote_status]}"
+    if job.cancel_requested_at is not None and not job.cancel_doubt:
+        return f"it was asked before; {_MAY_RUN}"
+    reason = plan.no_cancel.get(job.id)
+    return None if reason is None else f"{reason}; {_MAY_RUN}"
 
 
 def _retry_notes(plan: Plan) -> list[Note]:
@@ -136,10 +170,7 @@ def _remove_notes(plan: Plan) -> list[Note]:
     found = _queued_notes([decision.job for decision in plan.acting])
     lost = _lost(plan)
     if unfinished and choices.cancel_first:
-        when = "removed at once, whatever is answered" if choices.force else "removed when that is confirmed"
-        text = f"{_asked_to_stop(unfinished)}; {when}"
-        kept = [] if any(job.unfinished for job in lost) else [_partial(plan)]
-        found += [Note("At the provider", text, warning=True), *kept, *_cost(unfinished)]
+        found += _cancelled_first(plan, unfinished, ends_all=not any(job.unfinished for job in lost))
     elif unfinished and choices.record:
         text = f"{quantity(len(unfinished), 'job')} not finished: left running at the provider, and billed"
         found.append(Note("Not cancelled", text, warning=True))
@@ -159,6 +190,22 @@ def _remove_notes(plan: Plan) -> list[Note]:
     if not choices.record:
         found.append(Note("Stays", "the record here"))
     return found
+
+
+def _cancelled_first(plan: Plan, unfinished: Sequence[Decision], *, ends_all: bool) -> list[Note]:
+    """Return what becomes of unfinished jobs that are cancelled, and then removed."""
+    refused = [each for each in unfinished if each.job.id in plan.no_cancel]
+    asked = [each for each in unfinished if each.job.id not in plan.no_cancel]
+    found: list[Note] = []
+    if asked:
+        force = plan.choices.force
+        when = "removed at once, whatever is answered" if force else "removed when that is confirmed"
+        found.append(Note("At the provider", f"{_asked_to_stop(asked)}; {when}", warning=True))
+    if refused:  # only where it is forced
+        notes = _tried_cancels(plan, [each.job for each in refused])
+        found += [note._replace(warning=True) for note in notes]
+    kept = [_partial(plan)] if ends_all and asked else []
+    return [*found, *kept, *_cost(asked)]
 
 
 def _lost(plan: Plan) -> list[JobRow]:

@@ -30,6 +30,14 @@ class Script:
         """Decide whether an action is for a job that was not removed."""
         return _DECIDERS[action](job, situation, choices)
 
+    def out_of_reach(self, job: JobRow, situation: DecisionContext) -> str | None:
+        """Return None: no provider has to be asked."""
+        return None
+
+    def no_cancel(self, job: JobRow, situation: DecisionContext) -> str | None:
+        """Return None: no provider has to be asked."""
+        return None
+
     def ended_sentence(self, job: JobRow) -> str:
         """Return what an ended job has left undone; empty when its script came to its end."""
         if job.unfinished or job.done is None or job.status is Status.COMPLETED:

@@ -41,10 +41,14 @@ def choices_of(plan: Plan) -> Iterator[tuple[str, str]]:
     offered: set[str] = set()
     if plan.action is Action.REMOVE:
         offered = {"record"}
-        if any(decision.job.unfinished for decision in plan.decisions):
+        jobs = [decision.job for decision in plan.decisions]
+        if any(job.unfinished and (job.queued_here or job.id not in plan.no_cancel) for job in jobs):
             offered.add("cancel_first")
-        for rules, own in grouped(decision.job for decision in plan.decisions):
-            offered.add("remote" if rules.at_provider else "local_files")
+        for rules, own in grouped(jobs):
+            if not rules.at_provider:
+                offered.add("local_files")
+            elif any(job.id not in plan.out_of_reach for job in own):
+                offered.add("remote")
             if any(job.fetched_at is not None for job in own):
                 offered.add("local_files")
     if plan.can_stop:
