@@ -16,7 +16,7 @@ from jobdash.cli.output import Style, document, print_error, print_outage, print
 from jobdash.cli.selection import JobSelector, select
 from jobdash.cli.session import open_session
 from jobdash.cli.sync_output import failure_words
-from jobdash.domain.describe.job_text import WAITS
+from jobdash.domain.describe.job_text import nobody_runs
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import Completeness, Status
 from jobdash.operations.accounts.rate_limiter import CancelToken
@@ -111,12 +111,10 @@ def _print(context: CliContext, waited: WaitResult) -> None:
 
 
 def _print_left(waited: WaitResult) -> None:
-    """Print how jobs without a running script would go on."""
+    """Print how jobs that nothing runs would go on."""
     for row in waited.rows.values():
         if not _over(row):
-            left = WAITS if row.waits_for_script else "stalled: its script is not heard of any more"
-            way_out = f"run it, or jobdash retry {row.public_id} --start"
-            print_error(f"{row.public_id} {short_name(row)}: {left}; {way_out}", Style.WARN)
+            print_error(f"{row.public_id} {short_name(row)}: {nobody_runs(row)}", Style.WARN)
 
 
 def _words(row: JobRow) -> str:

@@ -29,6 +29,13 @@ def is_elsewhere(host: str | None) -> bool:
     return host is not None and host != current_host()
 
 
+def machine_name(machine: str) -> str:
+    """Return this computer's name for its own id; another one's id as it is."""
+    from jobdash.store.owner import current_owner
+
+    return current_host() if machine == current_owner().machine else machine
+
+
 def current_person() -> str:
     """Return this user on this computer: ``user@host``."""
     return f"{current_user()}@{current_host()}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cli_kit import Cli
+from shared.local_kit import LAPSED
 
 from jobdash.store.bootstrap import open_for_worker
 from jobdash.store.leases.lease import ItemWrite
@@ -80,6 +81,16 @@ def test_of_a_functions_job_is_shown_who_began_it_and_where_its_errors_are(cli: 
         assert cli("force-fail", public, "--yes").code == 0
     assert "done 0, left 1" in cli("show", public).out
     assert cli.job(public)["parts"] == {"done": 0, "running": 0, "waiting": 1}
+
+
+def test_a_wait_for_a_job_whose_workers_are_gone_says_how_it_goes_on(cli: Cli) -> None:
+    public = cli("run", "painted:paint", "items.jsonl").out.split()[0]
+    with closing(open_for_worker(cli.database)) as store:
+        (key,) = due(store, ["painted:paint"], 10)
+        assert claim_part(store, key, current_owner(), "ann@desk", LAPSED, {"painted:paint"}) is not None
+    ran = cli("wait", public)
+    words = "stalled: no worker of it is heard of any more; start a worker: jobdash worker painted"
+    assert (ran.code, f"{public} paint: {words}" in ran.err) == (1, True), ran.err
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import re
 import sqlite3
 import time
 from contextlib import closing
@@ -220,7 +222,8 @@ async def test_details_name_attempts_worker_and_lease(path: Path, tmp_path: Path
         await dash.press("3")
         for text in ("attempt 2", "attempt 1", "resize.py --all", "tag kind", str(tmp_path), "it is jobdash"):
             assert text in dash.screen, text
-        assert "is at it; shown as stalled" in dash.screen
+        assert "is at it; stalled in 59m unless it is heard of before" in dash.screen
+        assert re.search(rf"machine +{re.escape(os.uname().nodename)} ", dash.screen)
 
 
 async def test_the_output_of_a_script_is_followed(path: Path, tmp_path: Path) -> None:

@@ -25,8 +25,9 @@ def command(context: CliContext, selector: JobSelector, timeout_ms: int | None) 
     """Wait until all of these jobs have ended; progress is shown on stderr.
 
     Exit code 0 when all are completed, also those in which some requests or items failed (partial); 1 when
-    one failed, was cancelled, expired, or is completed with nothing but failures; 7 when the time is up.
-    Works with and without a dashboard running: they take turns to ask the providers.
+    one failed, was cancelled, expired, or is completed with nothing but failures, and when those that are
+    left are stalled or wait for their script, so that nothing runs them; 7 when the time is up. Works with
+    and without a dashboard running: they take turns to ask the providers.
     """
     from jobdash.cli.wait_output import wait_for
 

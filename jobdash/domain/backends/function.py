@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from jobdash.domain.backends.base import REMOVE_MEANING, Remark, Verdict
 from jobdash.domain.backends.script import Script, kept, left_words
-from jobdash.domain.describe.job_text import WAITS_FOR_WORKER
+from jobdash.domain.describe.job_text import WAITS_FOR_WORKER, worker_command
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, Choices, DecisionContext, DecisionKind, Note, Plan
 from jobdash.domain.status import Status
-from jobdash.domain.text import clean, quantity
+from jobdash.domain.text import quantity
 from jobdash.domain.time import short_span
 
 
@@ -59,11 +59,6 @@ class Function(Script):
         if plan.action is Action.REMOVE:
             return super().meaning(plan)
         return _MEANING[plan.action]
-
-
-def worker_command(job: JobRow) -> str:
-    """Return the command that starts a worker for a job."""
-    return clean(f"jobdash worker {(job.function or '').partition(':')[0]}", 120)
 
 
 def _cancel_notes(plan: Plan) -> Iterator[Note]:

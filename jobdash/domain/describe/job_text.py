@@ -71,6 +71,19 @@ def runner(row: JobRow) -> str:
     return "its script" if row.function is None else "its workers"
 
 
+def worker_command(row: JobRow) -> str:
+    """Return the command that starts a worker for a function's job."""
+    return clean(f"jobdash worker {(row.function or '').partition(':')[0]}", 120)
+
+
+def nobody_runs(row: JobRow) -> str:
+    """Return that nothing runs a local job, and how it goes on."""
+    if row.function is not None:
+        return f"stalled: no worker of it is heard of any more; start a worker: {worker_command(row)}"
+    left = WAITS if row.waits_for_script else "stalled: its script is not heard of any more"
+    return f"{left}; run it, or jobdash retry {row.public_id} --start"
+
+
 def remark(row: JobRow, now: int) -> str:
     """Return the words after the status of a local job: ``stalled``; mostly empty."""
     if row.waits_for_script:

@@ -33,7 +33,7 @@ class WaitResult:
     timed_out: bool = False
     stopped: bool = False
     nobody_runs: bool = False
-    """Only jobs are left that wait for their scripts, or whose scripts are not heard of any more."""
+    """Only jobs are left that wait for their scripts, or whose scripts or workers are not heard of."""
 
 
 @dataclass

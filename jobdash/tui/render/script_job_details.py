@@ -14,7 +14,7 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean
 from jobdash.domain.time import short_span
 from jobdash.operations.job_lookup import Browser
-from jobdash.operations.person import is_elsewhere
+from jobdash.operations.person import is_elsewhere, machine_name
 from jobdash.operations.scripts.processes import log_file, log_here, log_place, start_failure, tail, worker_of
 from jobdash.tui.render.job_details import ALIKE, Draw, Topics, local_time, time_and_age, topics
 from jobdash.tui.render.job_summary import script_summary_spans
@@ -95,11 +95,16 @@ class ScriptView:
             "error": lambda job, _now: [("error", clean(job.row.error))] if job.row.error else [],
             "parts": lambda job, _now: [("parts", text)] if (text := job_text.parts_text(job)) else [],
             "lease_until": lambda job, now: _holder(job.row, self._worker, now),
-            "origin": lambda job, _now: [("machine", clean(job.row.origin))],
+            "origin": lambda job, _now: [("machine", clean(self._machine(job.row)))],
             "files": lambda job, _now: _named(_places(job), " file"),
             "metadata": lambda job, _now: _named(job.metadata or {}),
             "attempt": lambda job, _now: [("attempts", self._attempt(job))],
         }
+
+    def _machine(self, row: JobRow) -> str:
+        """Return the hosts that it ran on, the last one first; before that the one that it was made on."""
+        hosts = dict.fromkeys(attempt.host for attempt in self._attempts if attempt.host)
+        return ", ".join(hosts) or machine_name(row.origin)
 
     def _attempt(self, job: JobDetails) -> str:
         begun = not self._attempts or self._attempts[0].number == job.attempt
@@ -210,9 +215,8 @@ def _lease(row: JobRow, now: int) -> str:
     if row.lease_until is None:
         return "no process runs it now"
     if row.lease_until >= now:
-        one, it = ("are", "them") if row.function is not None else ("is", "it")
-        silence = short_span(row.lease_until - now)
-        return f"{one} at it; shown as stalled when nothing is heard of {it} for {silence}"
+        one, it = ("are", "they are") if row.function is not None else ("is", "it is")
+        return f"{one} at it; stalled in {short_span(row.lease_until - now)} unless {it} heard of before"
     return f"not heard of for {short_span(now - row.lease_until)}, since {local_time(row.lease_until)}"
 
 

@@ -109,7 +109,10 @@ class HelpScreen(ModalScreen[None]):
             (f"  {symbols.status[Status.FAILED]} all failed", "completed; every request of it failed"),
         ]
         words.append(
-            (f"  {symbols.warning} stalled", "its script has not been heard of; f fails it, r retries it")
+            (
+                f"  {symbols.warning} stalled",
+                "its script or workers were not heard of; f fails it, r retries it",
+            )
         )
         at_most = cost_text(1_200_000, True, symbols.at_most)
         words.append((f"  {at_most}", "at most so much: no batch price is known for all of it"))
