@@ -15,6 +15,8 @@ from typing import Protocol
 from jobdash.errors import ConfigError
 
 GROUP = "jobdash.engines"
+SCHEMAS = "jobdash_engine"
+"""What the names of the schemas begin with that engines make in the database of a store."""
 
 
 @dataclass(frozen=True, slots=True)

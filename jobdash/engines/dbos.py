@@ -21,10 +21,10 @@ from dbos import _serialization as serialization
 from sqlalchemy.exc import DBAPIError
 
 from jobdash.domain.text import redact
-from jobdash.engines.base import EngineAway, EngineSettings
+from jobdash.engines.base import SCHEMAS, EngineAway, EngineSettings
 from jobdash.errors import ConfigError
 
-_APPLICATION, _WORKFLOW, _VERSION, _SCHEMA = "jobdash", "jobdash.part", "jobdash-1", "jobdash_engine"
+_APPLICATION, _WORKFLOW, _VERSION = "jobdash", "jobdash.part", "jobdash-1"
 _OVERDUE_S = 15.0
 """A key that was taken so long ago, and is due, was taken by a worker that is gone."""
 _WAITING = frozenset({"ENQUEUED", "DELAYED"})
@@ -60,7 +60,7 @@ class DbosEngine:
         config: DBOSConfig = {
             "name": _APPLICATION,
             "system_database_url": self._settings.address,
-            "dbos_system_schema": _SCHEMA,
+            "dbos_system_schema": SCHEMAS,
             "application_version": _VERSION,
             "executor_id": self._settings.worker,
             "serializer": _JsonOnly(),

@@ -23,10 +23,10 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from psycopg.conninfo import make_conninfo
 
 from jobdash.domain.text import redact
-from jobdash.engines.base import EngineAway, EngineSettings
+from jobdash.engines.base import SCHEMAS, EngineAway, EngineSettings
 from jobdash.errors import ConfigError
 
-_TASK, _SCHEMA = "jobdash.part", "jobdash_engine_p"
+_TASK, _SCHEMA = "jobdash.part", f"{SCHEMAS}_p"
 _OVERDUE_S = 15
 """A key that was taken so long ago, and is due, was taken by a worker that is gone."""
 _START_S = 30.0

@@ -11,8 +11,8 @@ from jobdash.store.location import PostgresLocation, StoreLocation
 from jobdash.store.schema.current import SCHEMA_VERSION
 
 __all__ = [
-    "StoreChange", "StoreLocation", "check_store", "copy_store", "grant_reading", "make_store",
-    "upgrade_store",
+    "StoreChange", "StoreLocation", "check_store", "copy_store", "grant_reading", "grant_writing",
+    "make_store", "upgrade_store",
 ]  # fmt: skip
 
 
@@ -58,8 +58,23 @@ def upgrade_store(location: StoreLocation) -> StoreChange:
 
 def grant_reading(location: StoreLocation, role: str) -> None:
     """Let a role of the database read a store; raises StoreError."""
-    if not isinstance(location, PostgresLocation):
-        raise UsageError("only a store in PostgreSQL has roles; a file's readers are those of its folder")
     from jobdash.store.dialects import postgres_admin
 
-    postgres_admin.grant_reading(location, role)
+    postgres_admin.grant_reading(_on_server(location), role)
+
+
+def grant_writing(location: StoreLocation, role: str) -> bool:
+    """Let a role of the database do all that is done with a store but upgrade it; raises StoreError.
+
+    Returns whether it may use an engine, too, whose tables are made by the first worker there is.
+    """
+    from jobdash.engines.base import SCHEMAS
+    from jobdash.store.dialects import postgres_admin
+
+    return bool(postgres_admin.grant_writing(_on_server(location), role, SCHEMAS))
+
+
+def _on_server(location: StoreLocation) -> PostgresLocation:
+    if not isinstance(location, PostgresLocation):
+        raise UsageError("only a store in PostgreSQL has roles; a file's readers are those of its folder")
+    return location

@@ -81,7 +81,7 @@ def test_a_store_is_made_checked_copied_and_shared(
         "✖ the counts of jobs by account and tab: not as its rows have it\n",
     )
     assert cli("store", "grant", "nobody_here", "--read-only").code == 6
-    assert cli("store", "grant", "viewers").code == 2
+    assert cli("store", "grant", "nobody_here").code == 6
 
 
 @pytest.mark.postgres

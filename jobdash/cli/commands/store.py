@@ -1,4 +1,4 @@
-"""``jobdash store``: make a store on a server, upgrade, copy, check, and let others read."""
+"""``jobdash store``: make a store on a server, upgrade, copy, check, and let other roles use it."""
 
 from __future__ import annotations
 
@@ -116,22 +116,31 @@ def check(context: CliContext, place: str | None) -> int:
     return FAILED if found else 0
 
 
-@command_with_context("grant", "jobdash store grant viewers --read-only")
+@command_with_context("grant", "jobdash store grant bob", "jobdash store grant viewers --read-only")
 @click.argument("role")
-@click.option("--read-only", is_flag=True, required=True, help="It may look, and change nothing.")
+@click.option("--read-only", is_flag=True, help="It may look, and change nothing.")
 @pass_context
 def grant(context: CliContext, role: str, read_only: bool) -> int:
-    """Let a database role see the configured store, which has to be in PostgreSQL."""
-    from jobdash.cli.output import document, print_text
-    from jobdash.operations.store_admin import grant_reading
+    """Let a database role use the configured store, which has to be in PostgreSQL.
+
+    It may do what dashboards, commands, scripts and workers do; only the role that made the store upgrades
+    it. The tables of an engine are made by the first worker: grant again behind that, for the role's workers.
+    """
+    from jobdash.cli.output import document, print_error, print_text
+    from jobdash.operations.store_admin import grant_reading, grant_writing
 
     context.refuse_read_only()
-    where = _location(context, None)
-    grant_reading(where, role)
-    if context.as_json:
-        document({"store": str(where), "role": role})
+    where, workers = _location(context, None), False
+    if read_only:
+        grant_reading(where, role)
     else:
-        print_text(f"{role} may read {where}")
+        workers = grant_writing(where, role)
+    if context.as_json:
+        document({"store": str(where), "role": role, "read_only": read_only, "workers": workers})
+    else:
+        print_text(f"{role} may {'read' if read_only else 'read and write'} {where}")
+        if not (read_only or workers):
+            print_error("no worker has run here yet: start one of yours, and grant again for the role's own")
     return 0
 
 

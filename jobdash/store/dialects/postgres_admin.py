@@ -27,6 +27,18 @@ _READING = (
     "SELECT ON ALL TABLES IN SCHEMA {0}",
     "SELECT ON ALL SEQUENCES IN SCHEMA {0}",
 )
+_WRITING = (*_READING, "USAGE ON ALL SEQUENCES IN SCHEMA {0}", "EXECUTE ON ALL FUNCTIONS IN SCHEMA {0}")
+_VERSIONS = "alembic_version"
+"""The table that an upgrade alone writes."""
+_TABLES = "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p')"
+_SCHEMAS = "SELECT nspname FROM pg_namespace WHERE starts_with(nspname, %s) ORDER BY nspname"
+_MAY = (
+    "SELECT has_table_privilege(%s, %s, %s), pg_get_userbyid(relowner) FROM pg_class WHERE oid = %s::regclass"
+)
+_MAY_ALL = (
+    "SELECT coalesce(bool_and(has_table_privilege(%s, oid, 'UPDATE')), false) FROM pg_class"
+    " WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p')"
+)
 _FACTS = (
     "SELECT current_setting('server_version'), current_user,"
     " (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl),"
@@ -81,19 +93,66 @@ def create_schema(location: PostgresLocation, script: str) -> bool:
 
 def grant_reading(location: PostgresLocation, role: str) -> None:
     """Let a role read a store, and no more; raises StoreError."""
-    names = sql.Identifier(location.schema), sql.Identifier(role)
+    with _granting(location, role) as raw:
+        _grant(raw, _READING, location.schema, role)
+        _refuse_not_granted(raw, location, role, "SELECT")
+
+
+def grant_writing(location: PostgresLocation, role: str, engines: str) -> list[str]:
+    """Let a role read and write a store, and the schemas of engines, whose names begin with ``engines``.
+
+    All that dashboards, commands, scripts and workers do; neither an upgrade nor a change of tables. Returns
+    the schemas of engines that it may write. Raises StoreError.
+    """
+    with _granting(location, role) as raw:
+        _grant_writing(raw, location.schema, role)
+        _refuse_not_granted(raw, location, role, "UPDATE")
+        there = [name for (name,) in raw.execute(_SCHEMAS, [engines]).fetchall()]
+        for schema in there:  # which may be another role's
+            with contextlib.suppress(psycopg.errors.InsufficientPrivilege), raw.transaction():
+                _grant_writing(raw, schema, role)
+        return [each for each in there if raw.execute(_MAY_ALL, [role, f'"{each}"']).fetchall()[0][0]]
+
+
+def _grant_writing(raw: psycopg.Connection[Any], schema: str, role: str) -> None:
+    _grant(raw, _WRITING, schema, role)
+    for (table,) in raw.execute(_TABLES, [f'"{schema}"']).fetchall():
+        if table != _VERSIONS:
+            rights = sql.SQL("GRANT INSERT, UPDATE, DELETE ON {} TO {}")
+            raw.execute(rights.format(sql.Identifier(schema, table), sql.Identifier(role)))
+
+
+def _refuse_not_granted(
+    raw: psycopg.Connection[Any], location: PostgresLocation, role: str, right: str
+) -> None:
+    """Raise StoreError when nothing was granted: PostgreSQL warns of that, and goes on."""
+    table = f'"{location.schema}".job'
+    (may, owner), *_ = raw.execute(_MAY, [role, table, right, table]).fetchall()
+    if not may:
+        raise StoreError(
+            f"The tables of {location} are those of the role {clean(owner, 80)}, who alone grants."
+        )
+
+
+@contextlib.contextmanager
+def _granting(location: PostgresLocation, role: str) -> Iterator[psycopg.Connection[Any]]:
     try:
         with _database(location) as raw:
             if not is_there(raw, location):
                 raise StoreMissing(missing(location))
-            for rights in _READING:
-                raw.execute(sql.SQL(f"GRANT {rights} TO {{1}}").format(*names))
+            yield raw
     except StoreError as error:
         if isinstance(error.__cause__, psycopg.errors.UndefinedObject):
             raise StoreError(
                 f"There is no database role {clean(role, 80)}: make it with CREATE ROLE."
             ) from None
         raise
+
+
+def _grant(raw: psycopg.Connection[Any], rights: Sequence[str], schema: str, role: str) -> None:
+    names = sql.Identifier(schema), sql.Identifier(role)
+    for right in rights:
+        raw.execute(sql.SQL(f"GRANT {right} TO {{1}}").format(*names))
 
 
 def is_there(raw: psycopg.Connection[Any], location: PostgresLocation) -> bool:
