@@ -123,11 +123,9 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
 
 def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
     if job.status is Status.PENDING:
-        return (
-            (DecisionKind.ACT, "")
-            if choices.restart
-            else (DecisionKind.ALREADY, f"already pending: it {WAITS}")
-        )
+        if choices.restart:
+            return DecisionKind.ACT, ""
+        return DecisionKind.ALREADY, f"already pending: it {WAITS}"
     if job.unfinished and not (job.stalled(situation.now) or job.id in situation.dead):
         return DecisionKind.REFUSED, f"still {LABELS[job.status]}; cancel it first"
     complete = job.status is Status.COMPLETED

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields, replace
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.status import QUEUED_HERE, Status
-from jobdash.store.commands.submit import SUBMITTING, UNSET_SUPERSEDED, SubmitWrites, family_of
+from jobdash.store.commands.submit import SUBMITTING, UNSET_SUPERSEDED, SubmitWrites
 from jobdash.store.dialects.base import Connection
 from jobdash.store.public_ids import new_public_ids
 from jobdash.store.records import (
@@ -148,7 +148,7 @@ class QueueWrites(SubmitWrites):
         action: str = "submit",
     ) -> JobRow | None:
         now = self._clock()
-        text, tokens, _, _ = _OF_JOB.run(connection, job_key=intent.job_id).fetchone()
+        text, tokens, _ = _OF_JOB.run(connection, job_key=intent.job_id).fetchone()
         if text is None or self._close(connection, intent.id, now, reason) is None:
             return None
         options = _decoded(text)
@@ -194,7 +194,7 @@ class QueueWrites(SubmitWrites):
         None when another process did. ``wait_ms`` is multiplied with the number of tries.
         """
         with self._transaction(durable=True) as connection:
-            text, tokens, _, superseded = _OF_JOB.run(connection, job_key=job_id).fetchone()
+            text, tokens, superseded = _OF_JOB.run(connection, job_key=job_id).fetchone()
             if text is None or superseded is not None:
                 return None
             now, old, options = self._clock(), self._row_now(connection, job_id), _decoded(text)
@@ -216,8 +216,8 @@ class QueueWrites(SubmitWrites):
                 estimated_tokens=tokens,
                 profile=old.profile,
             )
-            row = self._insert_new(connection, new, now, family=family_of(old), queued=_encoded(options))
-            self._set(connection, job_id, superseded_by=row.id, family=row.family, queued=None)
+            row = self._insert_linked(connection, new, now, queued=_encoded(options))
+            self._set(connection, job_id, queued=None)
             self._learn_limit(connection, row, tokens or 0, now + wait)
             self._make_due(connection, row.account)
             detail = f"no room at its provider for {old.public_id}"

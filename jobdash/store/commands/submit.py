@@ -44,11 +44,6 @@ def _settled(row: JobRow) -> Refusal | None:
     return Refusal(f"nothing is to be said of its submit: it {what}", row)
 
 
-def family_of(parent: JobRow | None) -> str | None:
-    """Return the family of a retry: that of the batch it is sent again from, or else the one this begins."""
-    return None if parent is None else parent.family or parent.public_id
-
-
 class SubmitWrites(SnapshotWrites):
     """The store's part of a submit; a retry at a provider is one with a parent."""
 
@@ -94,7 +89,9 @@ class SubmitWrites(SnapshotWrites):
     ) -> JobRow:
         """Write a new job, and on its parent, if it is a retry, that its requests are sent again."""
         parent = None if new.parent_id is None else self._row(connection, new.parent_id)
-        row = self._insert_new(connection, new, now, family=family_of(parent), queued=queued)
+        # That of the batch it is sent again from, or else the one that this begins.
+        family = None if parent is None else parent.family or parent.public_id
+        row = self._insert_new(connection, new, now, family=family, queued=queued)
         if parent is not None:
             self._set(connection, parent.id, superseded_by=row.id, family=row.family)
         return row

@@ -95,7 +95,7 @@ SELECT coalesce(sum(job.estimated_tokens), 0) AS coalesce_1 FROM job WHERE remot
 SELECT job.id, job.submit_key, job.queued, job.remote_status, job.remote_id, job.errors, job.superseded_by, job.removed_at FROM job WHERE job.account = :account AND job.queued IS NOT NULL AND (job.raw_status != 'queued here' OR job.remote_id IS NOT NULL);
 
 -- queue_of_job
-SELECT job.queued, job.estimated_tokens, job.submit_key, job.superseded_by FROM job WHERE job.id = :job_key;
+SELECT job.queued, job.estimated_tokens, job.superseded_by FROM job WHERE job.id = :job_key;
 
 -- tags_of_job
 SELECT job_tag.key, job_tag.value FROM job_tag WHERE job_tag.job_id = :job_key;

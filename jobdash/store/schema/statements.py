@@ -211,9 +211,7 @@ _QUEUE: dict[str, ClauseElement] = {
         _job.c.queued.is_not(None),
         or_(_job.c.raw_status != QUEUED_HERE, _job.c.remote_id.is_not(None)),
     ),
-    "queue_of_job": select(
-        _job.c.queued, _job.c.estimated_tokens, _job.c.submit_key, _job.c.superseded_by
-    ).where(_this_job),
+    "queue_of_job": select(_job.c.queued, _job.c.estimated_tokens, _job.c.superseded_by).where(_this_job),
     "tags_of_job": select(_tags.c.key, _tags.c.value).where(_tags.c.job_id == bindparam("job_key")),
     "step_of_intent": select(_intents.c.target).where(
         _intents.c.id == bindparam("intent_key"), _intents.c.closed_at.is_(None)
