@@ -9,23 +9,24 @@ from functools import wraps
 from itertools import count
 from typing import Any
 
-from jobdash.store.dialects import sqlite
+from jobdash.store.dialects import postgres, sqlite
 from jobdash.store.leases import claims
 from jobdash.store.leases.lease import Lease
 from jobdash.store.leases.part_lease import PartLease
 from jobdash.worker import part_run
 
+_CONNECTIONS = (sqlite.Connection, postgres.Connection)
 _WHERE: dict[str, tuple[Any, str]] = {
     "claims.find_job": (claims, "find_job"),
     "claims._ready": (claims, "_ready"),
     "claims._insert": (claims, "_insert"),
     "claims._take": (claims, "_take"),
     "Lease.expect": (Lease, "expect"),
-    "sqlite.begin": (sqlite.Connection, "begin"),
+    "sqlite.begin": (_CONNECTIONS, "begin"),
     "Lease._difference": (Lease, "_difference"),
     "Lease._add": (Lease, "_add"),
     "Lease._upsert": (Lease, "_upsert"),
-    "sqlite.commit": (sqlite.Connection, "commit"),
+    "sqlite.commit": (_CONNECTIONS, "commit"),
     "Lease.finish": (Lease, "finish"),
 }
 POINTS = tuple(f"{when} {name}" for name in _WHERE for when in ("before", "after"))
@@ -41,12 +42,12 @@ OUTSIDE = frozenset(
 _WHERE_OF_PARTS: dict[str, tuple[Any, str]] = {
     "part.claim": (part_run, "claim_part"),
     "part.next_items": (PartLease, "next_items"),
-    "part.begin": (sqlite.Connection, "begin"),
+    "part.begin": (_CONNECTIONS, "begin"),
     "part._difference": (Lease, "_difference"),
     "part._add": (PartLease, "_add"),
     "part._renewed": (PartLease, "_renewed"),
     "part._upsert": (Lease, "_upsert"),
-    "part.commit": (sqlite.Connection, "commit"),
+    "part.commit": (_CONNECTIONS, "commit"),
     "part.renew": (Lease, "renew"),
     "part.end": (PartLease, "end_part"),
     "part._finish": (PartLease, "_finish"),
@@ -70,21 +71,24 @@ PART_OUTSIDE = frozenset(
 def arm(place: str, number: int) -> None:
     """Let this process be sent a signal at a place: ``before sqlite.commit 3``, its third call."""
     when, name, nth = place.split()
-    module, attribute = (_WHERE | _WHERE_OF_PARTS | _WHERE_OF_PACKETS)[name]
-    do: Callable[..., Any] = getattr(module, attribute)
+    owners, attribute = (_WHERE | _WHERE_OF_PARTS | _WHERE_OF_PACKETS)[name]
     calls = count(1)
 
-    @wraps(do)
-    def watched(*args: Any, **more: Any) -> Any:
-        now = next(calls) == int(nth)
-        if now and when == "before":
-            _strike(number)
-        found = do(*args, **more)
-        if now and when == "after":
-            _strike(number)
-        return found
+    def watch(do: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(do)
+        def watched(*args: Any, **more: Any) -> Any:
+            now = next(calls) == int(nth)
+            if now and when == "before":
+                _strike(number)
+            found = do(*args, **more)
+            if now and when == "after":
+                _strike(number)
+            return found
 
-    setattr(module, attribute, watched)
+        return watched
+
+    for owner in owners if isinstance(owners, tuple) else (owners,):
+        setattr(owner, attribute, watch(getattr(owner, attribute)))
 
 
 def _strike(number: int) -> None:
