@@ -68,6 +68,12 @@ class Owner:
         return facts is not None and int(facts[_START_TIME]) == self.started and facts[_STATE] == "T"
 
 
+def pid_of(owner: str | None) -> int | None:
+    """Return the process of an owner as it is kept; None for what cannot be read."""
+    known = Owner.read(owner)
+    return None if known is None else known.pid
+
+
 def current_owner() -> Owner:
     """Return this process as an owner (also right in a forked child)."""
     return owner_of(os.getpid())

@@ -67,12 +67,10 @@ def job_row(values: Sequence[Any]) -> JobRow:
 def attempt_row(values: Sequence[Any]) -> Attempt:
     """Make an `Attempt` of the values of `ATTEMPT_COLUMNS`."""
     from jobdash.domain.items import Attempt
-    from jobdash.store.owner import Owner
+    from jobdash.store.owner import pid_of
 
     number, fence, owner, actor, keyed, unit, argv, *rest = values
-    process = Owner.read(owner)
-    pid = None if process is None else process.pid
-    return Attempt(number, fence, owner, pid, actor, bool(keyed), unit, _argv(argv), *rest)
+    return Attempt(number, fence, owner, pid_of(owner), actor, bool(keyed), unit, _argv(argv), *rest)
 
 
 def _argv(text: str | None) -> tuple[str, ...] | None:

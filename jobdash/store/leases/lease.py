@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from jobdash.store.dialects.base import Connection, Values, greater, transaction
-from jobdash.store.owner import Owner
+from jobdash.store.owner import pid_of
 from jobdash.store.sanitize import stored, stored_named
 
 HELD = "id = ? AND fence = ? AND status IN ('in_progress', 'cancelling')"
@@ -130,12 +130,6 @@ def set_tags(connection: Connection, job_id: int, tags: Iterable[tuple[str, str]
     """Write tags of a job, on an open transaction."""
     rows = [(job_id, stored(key), stored_named(key, value)) for key, value in tags]
     connection.executemany(_TAG, rows)
-
-
-def pid_of(owner: str | None) -> int | None:
-    """Return the process of an owner as it is kept; None for what cannot be read."""
-    known = Owner.read(owner)
-    return None if known is None else known.pid
 
 
 def fail_left_loop(

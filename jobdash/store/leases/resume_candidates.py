@@ -12,7 +12,7 @@ from jobdash.domain.text import ascii_lower
 from jobdash.store.dialects.base import Connection
 from jobdash.store.leases.transitions import has_worker
 from jobdash.store.leases.work_identity import WorkIdentity
-from jobdash.store.owner import Owner
+from jobdash.store.owner import pid_of
 from jobdash.store.sanitize import distinct
 
 _SAMPLE = 2_000
@@ -77,8 +77,7 @@ class ResumeCandidate(NamedTuple):
     @property
     def pid(self) -> int | None:
         """The process that holds it; None where that is unknown."""
-        known = Owner.read(self.owner)
-        return None if known is None else known.pid
+        return pid_of(self.owner)
 
     @property
     def may_be_expected(self) -> bool:
