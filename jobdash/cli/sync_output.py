@@ -114,9 +114,8 @@ def notices(report: SyncReport, only: Collection[int] | None = None) -> Iterator
 
 
 def _notices(report: SyncReport) -> Iterator[tuple[int, str]]:
-    raced = {row.id for row in report.lost_race}
     for row in report.finished:
-        words = LATE_CANCEL if row.id in raced else status_word(row)
+        words = LATE_CANCEL if row.lost_race else status_word(row)
         yield row.id, f"{row.public_id} {short_name(row)}: {words}"
     for row in report.gone:
         yield row.id, f"{row.public_id} {short_name(row)}: gone, its provider knows it no more"

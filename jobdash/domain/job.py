@@ -193,6 +193,11 @@ class JobRow(ProviderFields):
         asked = self.cancel_requested_at
         return self.status is Status.CANCELLING and asked is not None and now - asked > CANCEL_STUCK_MS
 
+    @property
+    def lost_race(self) -> bool:
+        """Whether its provider completed it although a cancel had been asked for."""
+        return self.remote_status is Status.COMPLETED and self.cancel_requested_at is not None
+
     def stalled(self, now: int) -> bool:
         """Whether a local job's worker did not renew its lease."""
         return self.status is Status.IN_PROGRESS and self.lease_until is not None and self.lease_until < now

@@ -39,8 +39,6 @@ class UpsertResult:
     """Ids of known jobs of which a shown column changed."""
     finished: tuple[JobRow, ...]
     """Known jobs whose provider has just given them a terminal status."""
-    lost_race: tuple[JobRow, ...]
-    """Those of `finished` that completed although a cancel had been asked for."""
 
 
 @dataclass(frozen=True, slots=True)

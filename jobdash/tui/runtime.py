@@ -256,4 +256,4 @@ def sync_summary(report: SyncReport) -> SyncSummary:
     """Return the summary of a sync: what is worth a toast."""
     notices = [done.notice for done in report.reconciled if done.notice]
     notices += [f"{outcome.job.name}: {outcome.reason}" for outcome in report.removals if outcome.reason]
-    return SyncSummary(report.account, tuple(report.finished), tuple(report.lost_race), tuple(notices))
+    return SyncSummary(report.account, tuple(report.finished), report.lost_race, tuple(notices))

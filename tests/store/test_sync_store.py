@@ -92,7 +92,7 @@ def test_an_end_is_reported_once_and_logged(writer: Writer, reader: Reader) -> N
     row = one(writer, reader)
     result = put(writer, remote("batch_1", Status.COMPLETED), at=START + 2)
     assert [(found.id, found.status) for found in result.finished] == [(row.id, Status.COMPLETED)]
-    assert result.lost_race == ()
+    assert not result.finished[0].lost_race
     again = put(writer, remote("batch_1", Status.COMPLETED), at=START + 3)
     assert again.finished == ()
     assert put(writer, remote("batch_1"), at=START + 4).finished == ()
@@ -104,8 +104,8 @@ def test_a_completion_after_a_cancel_request_is_reported(writer: Writer, reader:
     row = one(writer, reader)
     writer.begin_cancel(ActionRequest(row.id, 0), deadline=START)
     result = put(writer, remote("batch_1", Status.COMPLETED), at=START + 2)
-    assert result.lost_race == result.finished
-    assert result.lost_race[0].status is Status.COMPLETED
+    (ended,) = result.finished
+    assert (ended.lost_race, ended.status) == (True, Status.COMPLETED)
     assert reader.events()[0].detail == "finished before the cancel took effect"
 
 

@@ -22,8 +22,6 @@ class SyncReport:
     changed: int = 0
     finished: list[JobRow] = field(default_factory=list)
     """Jobs that ended since they were last seen."""
-    lost_race: list[JobRow] = field(default_factory=list)
-    """Those of them that completed although a cancel had been asked for."""
     gone: list[JobRow] = field(default_factory=list)
     reconciled: list[Reconciled] = field(default_factory=list)
     removals: list[ActionOutcome] = field(default_factory=list)
@@ -38,9 +36,13 @@ class SyncReport:
     sent: list[SubmitOutcome] = field(default_factory=list)
     """The outcomes of the queued batches that were sent afterwards."""
 
+    @property
+    def lost_race(self) -> tuple[JobRow, ...]:
+        """Those that completed although a cancel had been asked for."""
+        return tuple(row for row in self.finished if row.lost_race)
+
     def add(self, result: UpsertResult) -> None:
         """Count one page's answers."""
         self.new += len(result.inserted)
         self.changed += len(result.changed)
         self.finished += result.finished
-        self.lost_race += result.lost_race

@@ -8,7 +8,7 @@ from typing import Any
 
 from jobdash.domain.job import JobRow
 from jobdash.domain.remote_job import RemoteJob
-from jobdash.domain.status import LATE_CANCEL, TERMINAL, Status
+from jobdash.domain.status import LATE_CANCEL, TERMINAL
 from jobdash.store.commands.intents import IntentWrites
 from jobdash.store.dialects.base import Connection
 from jobdash.store.merge import KNOWN_COLUMNS, SnapshotSource, merge
@@ -27,19 +27,10 @@ class AppliedSnapshot:
     changed: bool
     finished: JobRow | None = None
 
-    @property
-    def lost_race(self) -> bool:
-        """Whether it completed although a cancel had been asked for."""
-        return self.finished is not None and _lost_race(self.finished)
-
 
 def known_row(values: Sequence[Any]) -> dict[str, Any]:
     """Return the values of `KNOWN_COLUMNS` by their columns."""
     return dict(zip(KNOWN_COLUMNS, values, strict=True))
-
-
-def _lost_race(row: JobRow) -> bool:
-    return row.remote_status is Status.COMPLETED and row.cancel_requested_at is not None
 
 
 class SnapshotWrites(IntentWrites):
@@ -70,7 +61,7 @@ class SnapshotWrites(IntentWrites):
         if not ends or known["removed_at"] is not None:
             return AppliedSnapshot(believed=True, changed=True)
         row = self._row_now(connection, known["id"])
-        detail = LATE_CANCEL if _lost_race(row) else ""
+        detail = LATE_CANCEL if row.lost_race else ""
         self._add_event(connection, self._clock(), "finished", row, str(row.remote_status), detail)
         return AppliedSnapshot(believed=True, changed=True, finished=row)
 

@@ -44,14 +44,11 @@ class _Collected:
     inserted: list[int] = field(default_factory=list)
     changed: list[int] = field(default_factory=list)
     finished: list[JobRow] = field(default_factory=list)
-    lost_race: list[JobRow] = field(default_factory=list)
     settled: set[str] = field(default_factory=set)
     """Remote ids that are known, unchanged and terminal (or removed): nothing is written for them."""
 
     def result(self) -> UpsertResult:
-        return UpsertResult(
-            tuple(self.inserted), tuple(self.changed), tuple(self.finished), tuple(self.lost_race)
-        )
+        return UpsertResult(tuple(self.inserted), tuple(self.changed), tuple(self.finished))
 
 
 class SyncWrites(SnapshotWrites):
@@ -138,8 +135,6 @@ class SyncWrites(SnapshotWrites):
             collected.settled.add(observed.remote_id)
         if applied.finished is not None:
             collected.finished.append(applied.finished)
-            if applied.lost_race:
-                collected.lost_race.append(applied.finished)
 
     def _insert(
         self,
