@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -295,6 +297,26 @@ def test_a_connection_that_was_lost_is_made_anew(
     until(lambda: _there(reader.counts))
     until(lambda: _there(lambda: put(writer, remote("other"))))
     assert reader.counts().total == 2
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["by the server", "on the way"])
+def test_a_write_on_a_lost_connection_leaves_the_driver_nothing_to_say(
+    path: PostgresLocation, caplog: pytest.LogCaptureFixture, closed: bool
+) -> None:
+    """A script without logging would have it on its standard error, beside our own sentence."""
+    with closing(open_for_worker(path)) as connection:
+        assert isinstance(connection, postgres.Connection)
+        if closed:
+            with contextlib.closing(socket.socket(fileno=os.dup(connection.raw.fileno()))) as same:
+                same.shutdown(socket.SHUT_RDWR)
+        else:
+            raw(
+                path,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'jobdash'",
+            )
+        with pytest.raises(StoreAway):
+            connection.write_job(1, "UPDATE job SET name = ? WHERE id = 1 RETURNING id", ["x" * 100_000])
+    assert caplog.records == []
 
 
 def _there(do: Callable[[], object]) -> bool:

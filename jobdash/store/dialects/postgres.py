@@ -300,15 +300,31 @@ class Connection:
         raw = self.raw
         try:
             with self._failures():
-                with raw.pipeline():
-                    for statement in self._beginning(job_id, relaxed=relaxed):
-                        raw.execute(statement)
-                    written = raw.execute(native_sql(sql), values)
-                    raw.execute("COMMIT")
-                return written.fetchall()
+                return self._in_pipeline(raw, self._beginning(job_id, relaxed=relaxed), sql, values)
         except BaseException:
             self.rollback()
             raise
+
+    def _in_pipeline(
+        self, raw: psycopg.Connection[Any], beginning: list[str], sql: str, values: Values
+    ) -> list[Row]:
+        failure: psycopg.Error | None = None
+        try:
+            with raw.pipeline():
+                try:
+                    for statement in beginning:
+                        raw.execute(statement)
+                    written = raw.execute(native_sql(sql), values)
+                    raw.execute("COMMIT")
+                except psycopg.Error as error:
+                    # Raised behind the pipeline: at the end of one that an error leaves the driver logs
+                    # another, which in a script without logging stands on its standard error.
+                    failure = error
+        except psycopg.Error as error:
+            raise failure or error from None
+        if failure is not None:
+            raise failure
+        return written.fetchall()
 
     def commit(self) -> None:
         """Commit the transaction."""
