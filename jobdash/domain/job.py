@@ -209,6 +209,11 @@ class JobRow(ProviderFields):
         return self.lease_until is None or self.lease_until < now
 
     @property
+    def unrecorded(self) -> int:
+        """How many items of a local job that is completed have no outcome: `with item:` was left out."""
+        return (self.remaining or 0) if self.local and self.status is Status.COMPLETED else 0
+
+    @property
     def waits_for_script(self) -> bool:
         """Whether a script's job was retried, and has no worker yet."""
         return self.local and self.function is None and self.status is Status.PENDING

@@ -69,6 +69,8 @@ class JobRun:
         self._left_by_exception = False
         self._all_yielded = False
         self._end_as: tuple[str, str] | None = None
+        self._remarks: list[str] = []
+        """What was not recorded though the job is completed; kept as its error."""
         self._loop: ref[Generator[Any, None, None]] | None = None
 
     @property
@@ -170,8 +172,9 @@ class JobRun:
             self.recorder.set_total(total)
 
     def warn(self, what: str) -> None:
-        """Print a remark about the run, but not once more in a forked child."""
+        """Print a remark about the run, and keep it with its end; not once more in a forked child."""
         if self._pid == os.getpid():
+            self._remarks.append(what)
             print_line(f"jobdash: {what}")
 
     def count(self, outcome: str, write: ItemWrite | None) -> None:
@@ -242,7 +245,8 @@ class JobRun:
         word, ended = self._end_as
         try:
             if self._pid == os.getpid() and self.token.lost is None:
-                self.recorder.end(word, ended, ended if word == "failed" else None)
+                remark = "; ".join(self._remarks) if word == "completed" else ""
+                self.recorder.end(word, ended, ended if word == "failed" else remark or None)
         except LeaseRefused as refused:
             self.recorder.refused(refused)
         # Not in the middle of a statement: the end is written after it. And a fork must not come between an

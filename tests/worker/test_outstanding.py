@@ -13,6 +13,8 @@ import pytest
 from worker_kit import Seen, until
 
 from jobdash import Item, Job, track
+from jobdash.domain.describe.job_text import status_words
+from jobdash.store.reader import Reader
 
 
 def all_values(job: Job[Any]) -> list[Any]:
@@ -114,6 +116,21 @@ def test_a_queue_that_was_dropped_is_not_done(seen: Seen, capsys: pytest.Capture
     assert job.summary() == (1, 0, 4)
     assert "3 items of dropped not recorded" in capsys.readouterr().err
     assert seen.counts("dropped") == ("completed", 4, 1, 0)
+
+
+def test_a_loop_that_forgets_the_blocks_of_its_items_says_so_where_the_job_is_shown(
+    seen: Seen, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with track(range(5), "forgetful", key=str) as job:
+        for _ in job:
+            pass
+    words = "5 items of forgetful not recorded: the work at an item belongs inside `with item:`"
+    assert words in capsys.readouterr().err
+    assert seen.counts("forgetful") == ("completed", 5, 0, 0)
+    with Reader(seen.path) as reader:
+        (row,) = reader.rows([int(seen.job("forgetful")["id"])]).values()
+        assert row.error == words
+        assert status_words(row, reader.now) == "completed · 5 not recorded"
 
 
 def test_a_loop_that_enters_no_item_and_has_no_keys_counts_as_it_goes(

@@ -101,6 +101,8 @@ def status_suffix(row: JobRow, now: int, dot: str = "·") -> str:
         return f" ({remark(row, now)})"
     if row.queued_here and not row.terminal:
         return f" {dot} {QUEUED_HERE}"
+    if row.unrecorded:
+        return f" {dot} {row.unrecorded:,} not recorded"
     return f" {dot} {remark(row, now)}" if row.waits_for_script or row.waits_for_worker else ""
 
 

@@ -61,7 +61,7 @@ def _glyph(row: JobRow, now: int, symbols: Symbols) -> str:
         return symbols.warning
     if row.worker_gone(now):
         return symbols.status[Status.CANCELLED]
-    if row.stuck_cancelling(now):
+    if row.stuck_cancelling(now) or row.unrecorded:
         return symbols.warning
     return symbols.status[Status.FAILED if row.outcome is Completeness.ALL_FAILED else row.status]
 
