@@ -110,7 +110,7 @@ def _print_store(store: StoreFacts | None, error: StoreError | None) -> None:
     _good(f"store: {store.path} ({size}, schema {store.schema}, {jobs})")
     _print_server(store)
     if store.read_only is not None:
-        _bad(f"store: it can only be read: {store.read_only}")
+        _warn(f"store: it can only be read: {store.read_only}")
     if store.unknown_words:
         words = ", ".join(store.unknown_words)
         _warn(f"unknown status words, taken for unfinished: {words}. Please report them.")

@@ -140,6 +140,9 @@ def test_a_role_that_may_only_read_is_told_that_the_store_is_there(cli: Cli) -> 
             ran = cli("store", command, seen)
             assert (ran.code, ran.err) == (0, "")
             assert "is there already, and up to date" in ran.out
+        doctor = cli("doctor", "--db", seen)
+        assert (doctor.code, "✖" in doctor.out) == (0, False)
+        assert "! store: it can only be read: this database role may only read" in doctor.out
 
 
 def test_an_older_store_is_upgraded_by_init_as_well(cli: Cli, tmp_path: Path) -> None:
