@@ -73,6 +73,11 @@ class CliContext:
         # What is not absolute is the URL of another database, which the store refuses by its name.
         return not isinstance(where, Path) or not where.is_absolute() or where.exists()
 
+    @property
+    def only_scripts(self) -> bool:
+        """Whether there is no account to ask, and jobs of scripts or functions, which need none."""
+        return not self.config.accounts and bool(self.opened.browser.counts().by_account.get(LOCAL))
+
     def refuse_read_only(self) -> None:
         """Make sure that the settings let a store be written; raises StoreReadOnly."""
         if self.config.read_only is not None:

@@ -29,7 +29,6 @@ from jobdash.domain.plan import (
     DecisionKind,
     Plan,
 )
-from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import UNFINISHED, Status
 from jobdash.errors import ConfigError
 from jobdash.operations.accounts.rate_limiter import CancelToken
@@ -261,6 +260,6 @@ def cancel_all_pending(
 
 def _asked(context: CliContext, wanted: JobSelector) -> tuple[Account, ...]:
     """Return the accounts to ask; none of them has to be there where scripts have run."""
-    if not context.config.accounts and context.opened.browser.counts().by_account.get(LOCAL):
+    if context.only_scripts:
         return ()
     return context.wanted_accounts(wanted.accounts)

@@ -29,7 +29,7 @@ from jobdash.operations.writer_thread import WriterThread
 
 def watch(context: CliContext, *, once: bool) -> int:
     """Watch until SIGTERM or Ctrl-C, or poll once; return the exit code."""
-    if not context.config.accounts and context.config.notify is None:
+    if not context.config.accounts and context.config.notify is None and not context.only_scripts:
         raise ConfigError(no_account(context.config))
     return _Watching(context).poll_once() if once else _Watching(context).watch()
 

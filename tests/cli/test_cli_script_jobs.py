@@ -184,6 +184,21 @@ def test_cancel_all_pending_without_any_account(  # C-13 E-9
     assert "No account" not in cli("list").err
 
 
+def test_where_there_are_only_scripts_no_account_has_to_be_asked(
+    cli: Cli, run_script: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.config.write_text("")
+    for name in ("OPENAI_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(name)
+    assert cli("watch", "--once").code == 5, "there is nothing to watch"
+    assert cli("list", "--sync").code == 5
+    run = run_script()
+    listed = cli("list", "--sync")
+    assert (listed.code, jid(run) in listed.out) == (0, True), listed.err
+    watched = cli("watch", "--once")
+    assert (watched.code, watched.err) == (0, "")
+
+
 def test_force_fail_and_retry(cli: Cli, run_script: Begin) -> None:  # E-1 E-3 E-4 E-8
     run = run_script(total=4)
     run.did("ok", "error")

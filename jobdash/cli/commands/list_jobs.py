@@ -74,7 +74,7 @@ def command(
 def _sync(context: CliContext) -> int:
     from jobdash.cli.sync_output import sync_now
 
-    return sync_now(context)
+    return 0 if context.only_scripts else sync_now(context)
 
 
 def _print_json(listing: JobListing, context: CliContext) -> None:
