@@ -7,6 +7,7 @@ at it, each as another machine would, until Ctrl-C. It prints how to open the da
 from __future__ import annotations
 
 import _thread
+import argparse
 import importlib
 import os
 import random
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -42,8 +44,13 @@ def thumbnail(item: dict[str, object], token: jobdash.Token) -> dict[str, object
     return {"width": 256, "bytes": chance.randrange(4_000, 60_000)}
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Run until Ctrl-C, SIGTERM or the end of the terminal; return the exit code."""
+    argparse.ArgumentParser(
+        prog="python -m jobdash.demo.machines",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(words)
     ended = threading.Event()
 
     def end(*_: object) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from jobdash.demo import machines
+
 DEADLINE_S = 90.0
 
 
@@ -72,3 +74,13 @@ def _children(pid: int) -> list[str]:
     return [
         each for file in Path(f"/proc/{pid}/task").glob("*/children") for each in file.read_text().split()
     ]
+
+
+@pytest.mark.parametrize(("words", "code"), [(["--help"], 0), (["--items", "7"], 2)])
+def test_arguments_are_read_before_anything_is_started(
+    words: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        machines.main(words)
+    told = capsys.readouterr()
+    assert (ended.value.code, "python -m jobdash.demo.machines" in told.out + told.err) == (code, True)
