@@ -106,11 +106,12 @@ def refuse_unusable(path: Path) -> None:
     if ":/" in str(path) and (scheme := re.match(_URL, str(path))):
         raise StoreError(f"{scheme[1]}://… cannot be used: a store is a file, or in PostgreSQL.")
     try:
-        path.exists()
+        is_folder = path.is_dir()
     except OSError as error:
         raise StoreError(f"{clean(str(path), 80)} cannot be used: {error.strerror}.") from None
     sqlite.refuse_old_library()
-    refuse_foreign(path)
+    if not is_folder:  # which is refused as what it is when it is opened
+        refuse_foreign(path)
 
 
 def read_only_reason(path: Path) -> str | None:

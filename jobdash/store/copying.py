@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from jobdash.domain.text import quantity
+from jobdash.domain.time import short_span
 from jobdash.errors import StoreError
 from jobdash.store.bootstrap import ensure_store, filled_file
 from jobdash.store.connections import connect_reader
@@ -59,10 +61,14 @@ def copy_store(source: StoreLocation, target: StoreLocation) -> int:
     """
     ensure_store(source, make=False)
     with Reader(source) as reader:
-        live, _ = reader.leases(reader.now)
-        if live:
-            scripts = "1 script is" if live == 1 else f"{live:,} scripts are"
-            raise StoreError(f"{scripts} running and write to {source}: copy it when they have ended.")
+        if held := reader.held_until(now := reader.now):
+            one = len(held) == 1
+            writes, ended = ("writes", "it has ended or was") if one else ("write", "they have ended or were")
+            raise StoreError(
+                f"{quantity(len(held), 'running job')} {writes} to {source}: copy it when {ended} cancelled."
+                " One whose process was killed on another computer counts as running for"
+                f" {short_span(max(held) - now)}."
+            )
         jobs = reader.counts().total
     with _reading(source) as rows_of:
         if isinstance(target, PostgresLocation):

@@ -402,6 +402,17 @@ def test_a_cancel_that_no_worker_answers_any_more_is_closed_by_the_next_action(
     assert cli.job(jid(run))["status"] == "pending"
 
 
+def test_a_store_is_copied_once_no_process_writes_to_it(cli: Cli, run_script: Begin, tmp_path: Path) -> None:
+    target = str(tmp_path / "copy.db")
+    with process(SLEEP) as child:
+        run_script(owner=owner_of(child.pid))
+        refused = cli("store", "copy", str(cli.database), target)
+        assert refused.code == 6
+        assert f"1 running job writes to {cli.database}: copy it when it has ended or was" in refused.err
+        assert "counts as running for 59m" in refused.err
+    assert cli("store", "copy", str(cli.database), target).out == f"1 jobs are in {target} now\n"
+
+
 def test_local_is_an_account_that_has_no_provider_to_ask(cli: Cli, run_script: Begin) -> None:
     run = run_script()
     ran = cli("sync", "--account", "local")

@@ -101,6 +101,12 @@ def test_where_links_are_not_supported_the_store_is_renamed(
     assert list(tmp_path.glob(".*.new")) == []
 
 
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(StoreError, match=r"is a folder, and no jobdash store\. Name a file"):
+        ensure_store(tmp_path)
+
+
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"cannot be made: Not a directory"):

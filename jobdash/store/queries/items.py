@@ -191,6 +191,17 @@ class ItemReads(ReadConnection):
         )[0]
         return live, lost
 
+    def held_until(self, now: int) -> list[int]:
+        """Return until when local jobs are held by processes that are not provably dead, ms UTC."""
+        from jobdash.store.leases.transitions import is_held_by
+
+        leases = self._all(
+            "SELECT owner, lease_until FROM job WHERE lease_until >= ?"
+            f" AND tab IN ({Tab.RUNNING.number}, {Tab.CANCELLING.number}) AND provider = '{LOCAL}'",
+            (now,),
+        )
+        return [until for owner, until in leases if is_held_by(owner, until, now)]
+
     def worker_counts(self) -> WorkerCounts:
         """Return who runs jobs of functions, and how many wait for a worker."""
         from jobdash.domain.items import WorkerCounts
