@@ -288,7 +288,7 @@ async def test_cancel_and_delete_goes_at_once_and_a_late_write_brings_nothing_ba
 
 async def test_removal_of_local_jobs_offers_local_files_and_nothing_at_a_provider(path: Path) -> None:
     half_done(path)
-    async with dashboard(path, working=False) as dash:
+    async with dashboard(path, [account("openai")], working=False) as dash:
         screen = await dialog(dash, "x")
         fields = {box.id for box in screen.query("ChoiceBox")}
         assert fields == {"choice-record", "choice-local_files"}
