@@ -22,6 +22,7 @@ import stamina
 from cli_kit import HOUR, Cli
 from shared.deadlines import joined, killed, within
 from shared.local_kit import LAPSED, begin
+from shared.slices import rest_slow
 
 SECRET = "hook-secret-0123456789"
 WRITE_INPUT = "import sys; open(sys.argv[1], 'a').write(sys.stdin.read() + chr(10))"
@@ -244,19 +245,19 @@ def test_the_notification_of_a_trial_is_marked_as_one(cli: Cli) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ('on = ["finnished"]', "on: finnished is not known"),
-        ('webhook = "example.org"', "webhook has to be an address"),
-        ('desktop = "8"', "desktop has to be true, false, or one of"),
-        ('filter = "colour:red"', "filter:"),
-        ('webhook_secret_env = "NO_SUCH"', "NO_SUCH is not set"),
-        ("command = []", 'command has to begin with a program, like ["notify-send", "jobdash"]'),
-        ('command = [""]', "command has to begin with a program"),
-        ("bell = 1", "bell has to be true or false"),
-    ],
-)
+WRONG_SETTINGS = [
+    ('on = ["finnished"]', "on: finnished is not known"),
+    ('webhook = "example.org"', "webhook has to be an address"),
+    ('desktop = "8"', "desktop has to be true, false, or one of"),
+    ('filter = "colour:red"', "filter:"),
+    ('webhook_secret_env = "NO_SUCH"', "NO_SUCH is not set"),
+    ("command = []", 'command has to begin with a program, like ["notify-send", "jobdash"]'),
+    ('command = [""]', "command has to begin with a program"),
+    ("bell = 1", "bell has to be true or false"),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), rest_slow(WRONG_SETTINGS, WRONG_SETTINGS[3:5], several=True))
 def test_a_wrong_setting_turns_notifications_off_and_nothing_else(cli: Cli, line: str, words: str) -> None:
     batch = cli.add_finished(name="nightly")
     configure(cli, line)

@@ -81,7 +81,7 @@ def test_a_script_whose_store_is_a_file_loads_no_other_driver(tmp_path: Path) ->
 LOOKS = [["list", "--json"], ["list", "--csv"], ["list"], ["log"], ["log", "JOB"], ["show", "JOB"], ["cost"]]
 
 
-@pytest.mark.parametrize("args", LOOKS, ids=" ".join)
+@pytest.mark.parametrize("args", rest_slow(LOOKS, [LOOKS[0], LOOKS[2], LOOKS[5]]), ids=" ".join)
 def test_a_command_that_only_looks_loads_neither_database_nor_sdk(made: Path, args: list[str]) -> None:
     with closing(sqlite3.connect(made)) as store:
         (job,) = store.execute("SELECT public_id FROM job LIMIT 1").fetchone()

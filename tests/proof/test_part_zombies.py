@@ -11,6 +11,7 @@ from kit.crash import PART_OUTSIDE, PART_POINTS, STOP
 from kit.local_world import until
 from kit.part_world import PartWorld
 from kit.zombies import ACTS, STATUS, StoppedProcess, unfinished_words
+from shared.slices import rest_slow
 
 ITEMS, ITEM_S, FEW, LONG_ITEM_S = 30, 0.02, 4, 0.15
 LEASE = "0.1s"
@@ -197,7 +198,7 @@ def every_point(place: PartWorld, acts: tuple[str, ...], chance: random.Random) 
     place.is_sound()
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("act", rest_slow(ACTS, ["cancel", "takeover"]))
 def test_a_worker_that_went_to_sleep_between_items_finds_its_part_gone(
     part_place: PartWorld, act: str
 ) -> None:
