@@ -188,10 +188,10 @@ def load(
         accounts=accounts,
         unusable=tuple(reader.unusable),
         half_set=tuple(reader.half_set),
-        ui=reader.ui(document.pop("ui", {})),
-        keys=reader.keys(document.pop("keys", {})),
-        sync=reader.sync(document.pop("sync", {})),
-        worker=reader.worker(document.pop("worker", {})),
+        ui=reader.feature("ui", reader.ui, document.pop("ui", {})) or UiSettings(),
+        keys=reader.feature("keys", reader.keys, document.pop("keys", {})) or {},
+        sync=reader.feature("sync", reader.sync, document.pop("sync", {})) or SyncSettings(),
+        worker=reader.feature("worker", reader.worker, document.pop("worker", {})) or WorkerSettings(),
         results=reader.results(document.pop("results", {})),
         notify=reader.notify(document.pop("notify", None), accounts),
         prices=reader.prices(document.pop("prices", {})),
@@ -258,10 +258,10 @@ class _SettingsReader:
         except ValueError as error:
             raise self.error(f"{place}{error}") from None
 
-    def feature(self, name: str, read: Callable[[], T]) -> T | None:
+    def feature(self, name: str, read: Callable[[Any], T], value: object) -> T | None:
         """Return what ``read`` does of a table; None, and nothing else ends, for a mistake in it."""
         try:
-            return read()
+            return read(value)
         except (ValueError, ConfigError) as error:
             reason = str(error).removeprefix(f"{clean(str(self.path))}: ").removeprefix(f"[{name}] ")
             self.faulty.append(FaultyTable(name, clean(reason)))
@@ -363,7 +363,7 @@ class _SettingsReader:
         from jobdash.config.notify import NOTIFY_SETTINGS, read_notify
 
         settings = self.feature(
-            "notify", lambda: read_notify(self.table("notify", value, NOTIFY_SETTINGS), self.env)
+            "notify", lambda found: read_notify(self.table("notify", found, NOTIFY_SETTINGS), self.env), value
         )
         if settings is None:
             return None
@@ -377,7 +377,7 @@ class _SettingsReader:
             return {}
         from jobdash.config.prices import read_prices
 
-        return self.feature("prices", lambda: read_prices(value, self.table))
+        return self.feature("prices", lambda found: read_prices(found, self.table), value)
 
     def retention(self, value: object) -> Retention | None:
         if value is None:
@@ -385,5 +385,7 @@ class _SettingsReader:
         from jobdash.config.retention import RETENTION_SETTINGS, read_retention
 
         return self.feature(
-            "retention", lambda: read_retention(self.table("retention", value, RETENTION_SETTINGS))
+            "retention",
+            lambda found: read_retention(self.table("retention", found, RETENTION_SETTINGS)),
+            value,
         )

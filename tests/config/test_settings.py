@@ -191,21 +191,41 @@ def test_a_key_in_the_file_is_refused_and_never_repeated(tmp_path: Path) -> None
         ("= broken", "Invalid statement (at line 1, column 1)"),
         ("accounts = 3", "[accounts] has to hold tables like [accounts.work]"),
         ("database = 5", "database has to be a text: the path of the store"),
-        ("[ui]\ntheme = 7", "[ui] theme has to be a text"),
-        ("ui = 3", "[ui] has to be a table"),
-        ('[ui]\ncolumns = "name"', "[ui] columns has to be a list of texts"),
-        ('[ui]\nascii = "yes"', "[ui] ascii has to be true or false"),
-        ("[keys]\nx = 3", '[keys] has to hold lines like "job.cancel" = "ctrl+x"'),
-        ('[sync]\nfastest = "x"', "[sync] fastest: 'x' is not a span of time (like 30s, 5m, 2h, 3d)"),
-        ('[sync]\nfastest = "0s"', "[sync] fastest has to be at least 1s, and slowest no less than fastest"),
-        (
-            '[sync]\nfastest = "1m"\nslowest = "30s"',
-            "[sync] fastest has to be at least 1s, and slowest no less than fastest",
-        ),
+        ("results = 5", "[results] has to be a table"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, text: str, words: str) -> None:
     assert complaint(tmp_path, text) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "table", "words"),
+    [
+        ("[ui]\ntheme = 7", "ui", "theme has to be a text"),
+        ("ui = 3", "ui", "has to be a table"),
+        ('[ui]\ncolumns = "name"', "ui", "columns has to be a list of texts"),
+        ('[ui]\nascii = "yes"', "ui", "ascii has to be true or false"),
+        ("[keys]\nx = 3", "keys", 'has to hold lines like "job.cancel" = "ctrl+x"'),
+        ('[sync]\nfastest = "x"', "sync", "fastest: 'x' is not a span of time (like 30s, 5m, 2h, 3d)"),
+        ('[sync]\nfastest = "0s"', "sync", "fastest has to be at least 1s, and slowest no less than fastest"),
+        (
+            '[sync]\nfastest = "1m"\nslowest = "30s"',
+            "sync",
+            "fastest has to be at least 1s, and slowest no less than fastest",
+        ),
+        ("[worker]\nconcurrency = 0", "worker", "concurrency has to be a whole number from 1 to 1,000"),
+        ("[worker]\nconcurrency = true", "worker", "concurrency has to be a whole number from 1 to 1,000"),
+        ("[worker]\nengine = 3", "worker", "engine has to be a text: the name of an engine"),
+        ("[worker]\npoll = '0.01s'", "worker", "poll has to be at least 0.05s"),
+    ],
+)
+def test_a_mistake_in_a_table_leaves_its_defaults_and_everything_else(
+    tmp_path: Path, text: str, table: str, words: str
+) -> None:
+    found = settings(tmp_path, f"{text}\n{WORK}")
+    assert [str(each) for each in found.faulty] == [f"[{table}] is not used: {words}"]
+    assert getattr(found, table) == getattr(settings(tmp_path), table)
+    assert [account.name for account in found.accounts] == ["work"]
 
 
 NAMED = "its name has to be up to 32 letters, digits, - _ and ."
@@ -829,17 +849,3 @@ def test_worker_settings_are_read_and_mistakes_are_named(tmp_path: Path) -> None
     found = settings(tmp_path, "[worker]\nconcurrency = 8\nengine = 'procrastinate'\npoll = '2s'\n").worker
     assert (found.concurrency, found.engine, found.poll_ms) == (8, "procrastinate", 2_000)
     assert settings(tmp_path, "").worker.concurrency == 4
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("concurrency = 0", "a whole number from 1 to 1,000"),
-        ("concurrency = true", "a whole number from 1 to 1,000"),
-        ("engine = 3", "has to be a text"),
-        ("poll = '1ms'", "poll"),
-    ],
-)
-def test_a_mistake_in_the_worker_settings_is_named(tmp_path: Path, line: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
-        settings(tmp_path, f"[worker]\n{line}\n")

@@ -33,6 +33,7 @@ def command(
 
     context.refuse_read_only()
     config = context.config
+    config.refuse_faulty("worker")
     chosen = config.worker._replace(
         concurrency=concurrency or config.worker.concurrency, engine=engine or config.worker.engine
     )
