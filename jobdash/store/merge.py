@@ -69,6 +69,10 @@ class SnapshotSource:
     """The accounts there are now; None when that is not known."""
 
 
+UNSEEN_BY_KEY = 0
+"""As ``not_found_at`` of a job whose account has another key since it was seen: a 404 says nothing then."""
+
+
 def changed_columns(observed: RemoteJob, known: dict[str, Any] = _NOTHING) -> dict[str, Any]:
     """Return the columns of an answer that differ from ``known``, as they are kept.
 
@@ -190,4 +194,4 @@ def _adopts(known: dict[str, Any], source: SnapshotSource) -> bool:
     """Whether the job's account is not configured any more, or no longer sees it."""
     if known["account"] == source.account or source.configured is None:
         return False
-    return known["account"] not in source.configured or known["not_found_at"] is not None
+    return known["account"] not in source.configured or bool(known["not_found_at"])

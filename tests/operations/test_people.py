@@ -114,7 +114,10 @@ async def test_a_new_key_of_the_same_person_replaces_the_old_one(people: People)
     await ann.sync()
     again = await people.enter("ann", NEW)
     assert names(again) == ["openai"]
-    assert people.said == ("openai has a new key; its jobs stay with it",)
+    (said,) = people.said
+    assert said.startswith(
+        "openai has a new key; its jobs stay with it. Where this is another project's key,"
+    )
     (report,) = (await again.sync()).values()
     assert report.error is None
     # The process that began with the old key asks no more in this name.
@@ -125,12 +128,46 @@ async def test_a_new_key_of_the_same_person_replaces_the_old_one(people: People)
     assert health.error is None
 
 
+async def test_two_keys_of_one_person_in_turn_declare_no_job_of_the_other_gone(people: People) -> None:
+    first, second = add_batch(people.world, ANN), add_batch(people.world, NEW)
+    made = await people.enter("ann", ANN)
+    await made.sync()
+    seen = made.row(first)
+    submitted = RemoteJob(second, Status.IN_PROGRESS, "in_progress", "second", seen.created_at)
+    for key, batch in (NEW, submitted), (ANN, None), (NEW, None):
+        made = await people.enter("ann", key)
+        if batch is not None:
+            await made.store.write(Writer.upsert, "openai", "openai", seen.origin, (batch,), made.ms())
+        for _ in range(2):
+            (report,) = (await made.sync(full=True)).values()
+            assert (report.error, report.gone) == (None, [])
+            people.world.pass_time(10 * 60)
+    outcome = await made.one(Action.CANCEL, first)
+    assert outcome.result is ActionResult.FAILED
+    assert outcome.reason == "not found (404) with the present key of openai: it was seen with another one"
+    assert not made.row(first).gone
+    assert made.row(second).account == "openai"
+
+
+async def test_a_job_that_the_present_key_has_seen_becomes_gone(people: People) -> None:
+    kept, lost = add_batch(people.world, ANN), add_batch(people.world, ANN)
+    for key in (ANN, NEW, ANN):
+        ann = await people.enter("ann", key)
+        await ann.sync(full=True)
+        people.world.pass_time(10 * 60)
+    assert people.world.emulator.openai.remove_batch(lost, key=ANN)
+    for _ in range(2):
+        await ann.sync(full=True)
+        people.world.pass_time(10 * 60)
+    assert (ann.row(kept).gone, ann.row(lost).gone) == (False, True)
+
+
 async def test_a_new_key_of_a_renamed_account_replaces_that_of_the_same_person_only(people: People) -> None:
     await people.enter("ann", ANN)
     await people.enter("bob", BOB)
     again = await people.enter("bob", NEW)
     assert names(again) == ["openai-bob"]
-    assert people.said == ("openai-bob has a new key; its jobs stay with it",)
+    assert people.said[0].startswith("openai-bob has a new key; its jobs stay with it.")
     third = await people.enter("bob", BOB, host="host-b")
     assert names(third) == ["openai-bob-2"], "another bob, as far as anybody can know"
 

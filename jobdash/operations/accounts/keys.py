@@ -171,4 +171,11 @@ async def register_keys(config: Config, store: WriterThread) -> tuple[str, ...]:
         for name, own in config.renamed.items()
         if own in done.new
     ]
-    return (*news, *(f"{name} has a new key; its jobs stay with it" for name in done.replaced))
+    return (*news, *map(_replaced_words, done.replaced))
+
+
+def _replaced_words(name: str) -> str:
+    return (
+        f"{name} has a new key; its jobs stay with it. Where this is another project's key, give it an"
+        " account of another name: [accounts.NAME] in the settings"
+    )

@@ -163,6 +163,8 @@ async def _after_error(
     except NotFound:
         await work.store.write(Writer.mark_not_found, job.id, asked_at)
         reason = "the provider knows no such batch (404)"
+        if await work.store.write(Writer.is_unseen_by_key, job.id):
+            reason = f"not found (404) with the present key of {job.account}: it was seen with another one"
         return CancelAttempt(CancelEnd.REFUSED, reason, await _withdraw(intent, reason, work))
     except (ProviderError, NotSent):
         if not unclear:

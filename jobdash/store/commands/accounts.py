@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from jobdash.domain.text import clean
 from jobdash.errors import KeyDiffers
 from jobdash.store.dialects.base import Connection
+from jobdash.store.merge import UNSEEN_BY_KEY
 from jobdash.store.records import AccountKey, RegisteredKeys
 from jobdash.store.sanitize import stored_error
 from jobdash.store.statements import Statement
@@ -18,6 +19,7 @@ _BUSY = Statement("busy_accounts")
 _CLAIM = Statement("claim_accounts")
 _KEYS = Statement("account_keys")
 _SET_KEY = Statement("set_account_key")
+_DOUBT_JOBS = Statement("doubt_jobs")
 _EXTEND = Statement("extend_claims")
 _SET_HEALTH = Statement("set_health")
 _POLL_NOW = Statement("poll_now")
@@ -30,8 +32,9 @@ class AccountWrites(UnitOfWork):
     def register_keys(self, keys: Sequence[AccountKey]) -> RegisteredKeys:
         """Write whose keys the accounts of this process have, before anything is done in their names.
 
-        A key of the same person replaces their earlier one. Raises `KeyDiffers` where another person's key
-        has the name by now. Begins a transaction only when there is something to write.
+        A key of the same person replaces their earlier one; a 404 for a job that only the earlier one has
+        seen says nothing then, as the new one may be another project's. Raises `KeyDiffers` where another
+        person's key has the name by now. Begins a transaction only when there is something to write.
         """
         if not _unregistered(self._reading, keys):
             return RegisteredKeys()
@@ -47,6 +50,7 @@ class AccountWrites(UnitOfWork):
                     new.append(key.name)
                 elif known.fingerprint is not None:
                     replaced.append(key.name)
+                    _DOUBT_JOBS.run(connection, account=key.name, marker=UNSEEN_BY_KEY)
         return RegisteredKeys(tuple(new), tuple(replaced))
 
     def claim_poll(

@@ -13,7 +13,7 @@ from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL, UNFINISHED
 from jobdash.store.commands.snapshots import AppliedSnapshot, SnapshotWrites, known_row
 from jobdash.store.dialects.base import Connection, chunks
-from jobdash.store.merge import SnapshotSource, changed_columns, is_older
+from jobdash.store.merge import UNSEEN_BY_KEY, SnapshotSource, changed_columns, is_older
 from jobdash.store.public_ids import new_public_ids
 from jobdash.store.records import UpsertResult
 from jobdash.store.rows import SET_BACK_MS
@@ -175,11 +175,17 @@ class SyncWrites(SnapshotWrites):
         with self._transaction() as connection:
             self._set(connection, job_id, unchanged_polls=0)
 
+    def is_unseen_by_key(self, job_id: int) -> bool:
+        """Return whether the account of a job has another key since the job was seen."""
+        known = self._known(self._reading, job_id)
+        return known is not None and known["not_found_at"] == UNSEEN_BY_KEY
+
     def mark_not_found(self, job_id: int, asked_at: int) -> bool:
         """Record a 404 for a job; return whether that makes it gone now.
 
         The first 404 is only recorded, since a list may lag; a second one at least 5 minutes later decides.
-        Jobs whose remote status is terminal are not changed.
+        Jobs whose remote status is terminal are not changed; those that the present key of their account has
+        not seen yet never become gone, as they may be another project's.
         """
         with self._transaction() as connection:
             known = self._known(connection, job_id)
@@ -187,6 +193,9 @@ class SyncWrites(SnapshotWrites):
                 return False
             seen_at = self._not_ahead(known["seen_at"])
             if seen_at is not None and asked_at < seen_at:
+                return False
+            if known["not_found_at"] == UNSEEN_BY_KEY:
+                self._set(connection, job_id, seen_at=asked_at)
                 return False
             first = self._not_ahead(known["not_found_at"])
             if first is None:

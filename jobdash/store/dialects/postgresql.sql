@@ -31,6 +31,9 @@ SELECT job.model, job.endpoint, job.total, job.succeeded, job.failed, job.cancel
 -- mark_seen
 UPDATE job SET seen_at=:asked, unchanged_polls=CASE WHEN :unchanged THEN job.unchanged_polls + 1 ELSE 0 END WHERE job.id = :job_key AND (job.seen_at IS NULL OR job.seen_at < :asked OR job.seen_at > :ahead);
 
+-- doubt_jobs
+UPDATE job SET not_found_at=:marker WHERE job.account = :account AND remote_status <> 'cancelled' AND remote_status <> 'completed' AND remote_status <> 'expired' AND remote_status <> 'failed' AND job.remote_id IS NOT NULL;
+
 -- last_job_id
 SELECT max(job.id) AS max_1 FROM job;
 

@@ -118,6 +118,9 @@ _JOBS: dict[str, ClauseElement] = {
         seen_at=bindparam("asked"),
         unchanged_polls=case((bindparam("unchanged"), _job.c.unchanged_polls + 1), else_=0),
     ),
+    "doubt_jobs": update(_job)
+    .where(_job.c.account == bindparam("account"), text(UNFINISHED_REMOTELY), _job.c.remote_id.is_not(None))
+    .values(not_found_at=bindparam("marker")),
     "last_job_id": select(func.max(_job.c.id)),
     "jobs_behind": select(_job.c.id, _job.c.remote_id)
     .where(_job.c.id > bindparam("last"))
