@@ -303,9 +303,7 @@ def bindings(place: Place) -> list[BindingType]:
 
 
 def unavailable(row: JobRow | None, context: DashboardContext) -> frozenset[str]:
-    """Return the ids of what does nothing now: the job does not accept it, or nothing can be written."""
-    if context.read_only:
-        return _CHANGING
+    """Return the ids of what a job does not accept now."""
     situation = context.situation()
     return frozenset(one.id for one in _NEED_JOB if row is None or not one.accepted(row, situation))
 
@@ -325,11 +323,12 @@ class Footer:
     def hints(self, rows: Sequence[JobRow], marked: bool) -> tuple[KeyHint, ...]:
         """Return every key, dimmed where no job of a line accepts it.
 
-        With ``marked`` jobs, which may be any, all are enabled: the plan finds those that accept it.
+        With ``marked`` jobs, which may be any, all are enabled: the plan finds those that accept it. Where
+        nothing can be written, the keys that would are left out: no job accepts them.
         """
-        off = unavailable(None, self._context)
-        if marked and not self._context.read_only:
-            off = frozenset()
+        if self._context.read_only:
+            return tuple(hint for name, hint in self._hints.items() if name not in _CHANGING)
+        off = frozenset() if marked else unavailable(None, self._context)
         for row in rows:
             off &= unavailable(row, self._context)
         return tuple(
@@ -340,7 +339,7 @@ class Footer:
 def job_hints(
     job: JobDetails, context: DashboardContext, *, items: bool, fetched: bool = False, keyed: bool = True
 ) -> list[KeyHint]:
-    """Return the footer of a job's own screen.
+    """Return the footer of a job's own screen: without the keys that write, where nothing can be written.
 
     ``items``: its items are on the screen, ``fetched``: as results that can be opened; ``keyed``: its items
     have keys and are kept.
@@ -348,6 +347,8 @@ def job_hints(
     off = unavailable(job.row, context) | (frozenset() if keyed else {"job.fetch"})
     hints: list[KeyHint] = []
     for command in _JOB_FOOTER:
+        if context.read_only and (command.changes or command.id == "job.errors"):
+            continue
         enabled = command.id not in off
         if not command.offered(CommandState(job.row, enabled, items, fetched)):
             continue

@@ -111,6 +111,20 @@ async def test_a_database_role_that_may_only_read_sees_everything_and_changes_no
     assert postgres_kit.raw(path, "SELECT count(*) FROM event")[0][0] == 0
 
 
+async def test_with_read_only_the_footers_have_no_key_that_writes(path: Path) -> None:
+    words = ("Cancel", "Force-fail", "Retry", "Remove", "Fetch", "Undo", "Submit", "Ask for errors")
+    async with dashboard(path, [account("openai")], rows=[job(1, "failed"), job(2)], working=False) as dash:
+        assert "Cancel" in dash.line("keys")
+        dash.app.stop_writing("read_only is set in here")
+        for _ in range(2):
+            await dash.until(lambda: not any(word in dash.line("keys") for word in words))
+            assert "Open" in dash.line("keys")
+            await dash.press("enter")
+            await dash.until(lambda: "Close" in dash.line("keys"))
+            assert not any(word in dash.line("keys") for word in words), dash.line("keys")
+            await dash.press("escape", "down")
+
+
 async def test_with_read_only_every_key_says_why_not(path: Path) -> None:
     why = "read_only is set in here"
     async with dashboard(path, [account("openai")], rows=[job(1), job(2, "failed")]) as dash:
