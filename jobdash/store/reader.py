@@ -75,7 +75,7 @@ class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionRea
 
     def queued_here(self) -> int:
         """Return how many batches wait on this computer to be sent."""
-        ((number,),) = self._all(
+        number = self._value(
             "SELECT count(*) FROM job WHERE queued IS NOT NULL AND raw_status = ? AND remote_id IS NULL"
             " AND status = ? AND removed_at IS NULL",
             (QUEUED_HERE, str(Status.PENDING)),
@@ -84,7 +84,7 @@ class Reader(PageReads, JobReads, CostReads, ItemReads, EventReads, AttentionRea
 
     def enqueued_tokens(self, account: str, model: str | None) -> int:
         """Return the estimated tokens of what an account has under way for a model, or waits to be sent."""
-        ((tokens,),) = self._all(
+        tokens = self._value(
             "SELECT coalesce(sum(estimated_tokens), 0) FROM job INDEXED BY job_unfinished"
             f" WHERE {UNFINISHED_REMOTELY} AND account = ? AND model IS ? AND gone_at IS NULL",
             (account, model),

@@ -58,8 +58,7 @@ class EventReads(ReadConnection):
 
     def newest_event(self) -> int:
         """Return the id of the newest event; 0 where there is none."""
-        ((newest,),) = self._all("SELECT coalesce(max(id), 0) FROM event")
-        return int(newest)
+        return int(self._value("SELECT coalesce(max(id), 0) FROM event"))
 
     def ended_unfetched(
         self, accounts: Sequence[str], *, since: int | None = None, after_id: int = 0
