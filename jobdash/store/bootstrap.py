@@ -174,12 +174,13 @@ def filled_file(path: Path, exists: str | None, notice: Notice = ignore) -> Iter
             new_file(temporary)
             with contextlib.closing(sqlite.connect_file(temporary)) as connection:
                 yield connection
-            publish(temporary, path, notice)
+            try:
+                publish(temporary, path, notice)
+            except FileExistsError:
+                if exists is not None:
+                    raise StoreError(exists) from None
         finally:
             temporary.unlink(missing_ok=True)
-    except FileExistsError:
-        if exists is not None:
-            raise StoreError(exists) from None
     except OSError as error:
         raise StoreError(f"The store {path} cannot be made: {error.strerror or error}.") from error
 
