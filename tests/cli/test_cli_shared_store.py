@@ -13,7 +13,7 @@ from pathlib import Path
 import postgres_kit
 import psycopg
 import pytest
-from cli_kit import ROOT, Cli
+from cli_kit import HOUR, ROOT, Cli
 
 from jobdash.store.location import PostgresLocation
 
@@ -48,6 +48,21 @@ def test_the_first_submit_keeps_a_copy_of_its_input(
     (copy,) = (tmp_path / "data" / "jobdash" / "inputs").iterdir()
     assert copy.read_text() == Path(file).read_text()
     assert [oct(folder.stat().st_mode & 0o777) for folder in copy.parents[:3]] == ["0o700"] * 3
+
+
+def test_the_first_fetch_makes_folders_of_the_owners_alone(
+    cli: Cli, served: PostgresLocation, tmp_path: Path
+) -> None:
+    with cli.config.open("a") as config:
+        config.write("auto_fetch = true\n")
+    cli.add("work", name="done", total=2, running=HOUR)
+    cli("sync")
+    cli.clock.advance(2 * HOUR)
+    cli("watch", "--once")
+    (job,) = cli.json("list", "-f", "fetched:yes")["jobs"]
+    folder = Path(job["results_folder"])
+    assert folder.parents[1] == tmp_path / "data" / "jobdash"
+    assert [oct(each.stat().st_mode & 0o777) for each in (folder, *folder.parents[:3])] == ["0o700"] * 4
 
 
 def test_the_first_submit_may_wait_in_the_queue(cli: Cli, served: PostgresLocation, tmp_path: Path) -> None:

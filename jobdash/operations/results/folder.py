@@ -20,6 +20,7 @@ from jobdash.errors import JobdashError
 from jobdash.operations.person import is_elsewhere
 from jobdash.operations.private_files import new_private_file
 from jobdash.operations.results.file_digest import file_facts
+from jobdash.store.files import make_private_folder
 
 MANIFEST = "manifest.json"
 OUTPUT, ERRORS, RESULTS, MISSING = "output.jsonl", "errors.jsonl", "results.jsonl", "missing.jsonl"
@@ -114,7 +115,7 @@ class ResultFolder:
 
     def _lock(self, deadline: float) -> int:
         while True:
-            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private_folder(self.path)
             descriptor = self._try_lock()
             if descriptor is not None:
                 return descriptor
