@@ -146,7 +146,7 @@ async def test_a_creation_holds_but_a_piece_of_its_file(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert size == len('{"requests":[]}') + 8000 * (len(line) + 1) - 1
-    assert peak < 8 * 1024 * 1024
+    assert peak < 16 * 1024 * 1024  # other threads of this process count, too
 
 
 async def test_a_file_that_cannot_be_read_is_not_sent(
