@@ -281,6 +281,7 @@ def test_a_fetch_that_is_killed_is_made_whole_by_the_next_one(cli: Cli, tmp_path
     assert not list(folder.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_fetch_that_waits_for_another_one_says_so(cli: Cli, tmp_path: Path) -> None:
     batch = cli.add_finished(name="nightly", total=3)
     cli("sync")
