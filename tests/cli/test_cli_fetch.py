@@ -10,6 +10,7 @@ import os
 import time
 from pathlib import Path
 
+import pytest
 from cli_kit import Cli
 from shared.deadlines import killed, within
 
