@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from cli_kit import KEYS, ROOT, Cli
 
-from jobdash.demo.emulator.batch import UploadedFile
-from jobdash.demo.emulator.openai_view import INPUT_TOKENS, OUTPUT_TOKENS
+from jobdash.demo.emulator.batch import INPUT_TOKENS, OUTPUT_TOKENS, UploadedFile
 
 REQUESTS = 50_000
 ANSWER = 4_000

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from shared.slices import rest_slow
 
-from jobdash.demo.emulator import PROFILES, BatchScript, ErrorAnswer, FaultRule
+from jobdash.demo.emulator import PROFILES, BatchPlan, BatchScript, ErrorAnswer, FaultRule, Switches
 from jobdash.domain.account import Account, Header, Secret
 from jobdash.domain.status import Status
 from jobdash.domain.time import DAY
@@ -120,6 +120,22 @@ async def test_a_file_and_its_results_are_kept_as_long_as_the_account_says(
         assert expires is not None
         assert ended.finished_at is not None
         assert expires == ended.finished_at + 14 * DAY
+
+
+async def test_azure_lists_an_empty_error_file_of_every_batch_that_has_ended(world: Any) -> None:
+    side = world.emulator.side("azure")
+    batch = side.add_batch(
+        BatchScript(total=4, plan=BatchPlan(switches=Switches(results_kept=60))), key="sk-e"
+    )
+    async with open_adapter(world.account("azure", api_key=Secret("sk-e"))) as adapter:
+        before = len((await adapter.files()).files)
+        world.clock.advance(80)
+        ended = await adapter.get(batch)
+        listed = {file.id: file.size for file in (await adapter.files()).files}
+        world.clock.advance(80)
+        after = len((await adapter.files()).files)
+    assert (before, len(listed), after) == (1, 3, 1)
+    assert listed[ended.files["error"]] == 0
 
 
 async def test_azure_is_sent_its_own_header_and_nothing_else(world: Any) -> None:

@@ -6,20 +6,23 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from jobdash.demo.emulator.batch import BatchIndex, BatchRequests, EmulatedBatch
+from jobdash.demo.emulator.batch import INPUT_TOKENS, OUTPUT_TOKENS, BatchIndex, BatchRequests, EmulatedBatch
 from jobdash.demo.emulator.batch_plan import BatchScript, Phase
 from jobdash.demo.emulator.emulator import HOUR, EmulatedAccount, EmulatedProvider, derived
 from jobdash.demo.emulator.timeline import BatchSnapshot
 from jobdash.demo.emulator.web import (
     ApiError,
+    ApiHandlers,
     JsonObject,
     anthropic_form,
     api_app,
+    bearer_key,
     jsonl_pieces,
     read_number,
     read_object,
@@ -37,8 +40,6 @@ MODELS = ("claude-x", "claude-x-mini")
 MAX_REQUESTS = 100_000
 _VERSION = re.compile(r"20\d\d-\d\d-\d\d")
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-INPUT_TOKENS = 20
-OUTPUT_TOKENS = 30
 KEPT = 29 * 24 * HOUR
 """Seconds from a batch's creation for which its results are kept."""
 
@@ -61,9 +62,7 @@ def anthropic_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) ->
 
 def presented_key(request: Request) -> str:
     """The API key: of its own header, as the documentation has it, or of the one that the SDK sends."""
-    own = request.headers.get("x-api-key", "").strip()
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    return own or (key.strip() if scheme.lower() == "bearer" else "")
+    return request.headers.get("x-api-key", "").strip() or bearer_key(request)
 
 
 def is_meant(request: Request) -> bool:
@@ -72,15 +71,14 @@ def is_meant(request: Request) -> bool:
     return request.url.path.startswith("/v1/messages/") or "anthropic-version" in headers
 
 
-class _Anthropic:
+class _Anthropic(ApiHandlers):
     """The handlers."""
 
-    def __init__(self, provider: EmulatedProvider, accepts: Callable[[str], bool]) -> None:
-        self._provider = provider
-        self._accepts = accepts
+    key = staticmethod(presented_key)
+    no_batch = "Batch {} not found"
 
     async def list_models(self, request: Request) -> Response:
-        self._account(request)
+        self.account(request)
         models: list[JsonObject] = [
             {"type": "model", "id": name, "display_name": name, "created_at": "2026-01-01T00:00:00Z"}
             for name in MODELS
@@ -88,14 +86,14 @@ class _Anthropic:
         return JSONResponse(_page(models, has_more=False))
 
     async def create_batch(self, request: Request) -> Response:
-        self._account(request)
+        self.account(request)
         requests, model = read_requests(await read_object(request))
         script = BatchScript(model=model, endpoint="/v1/messages", inline=True, plan=self._provider.plan)
-        batch = self._provider.create(presented_key(request), script, requests, None)
+        batch = self._provider.create(self.key(request), script, requests, None)
         return JSONResponse(self._shown(request, batch))
 
     async def list_batches(self, request: Request) -> Response:
-        batches = self._account(request).batches
+        batches = self.account(request).batches
         limit = read_number(request, "limit", default=20, highest=1000)
         repeats = self._provider.listing.repeat_page
         older, newer = (request.query_params.get(name) for name in ("after_id", "before_id"))
@@ -108,24 +106,20 @@ class _Anthropic:
         return JSONResponse(_page([self._shown(request, batch) for batch in found], has_more=more))
 
     async def get_batch(self, request: Request) -> Response:
-        return JSONResponse(self._shown(request, self._batch(request)))
+        return JSONResponse(self._shown(request, self.batch(request)))
 
     async def cancel_batch(self, request: Request) -> Response:
-        batch = self._batch(request)
-        if not self._provider.ask_cancel(batch):
-            status = self._provider.switches_of(batch).cancel_refusal or 400
-            raise ApiError(status, f"Batch {batch.id} cannot be canceled: its processing has ended.")
-        return JSONResponse(self._shown(request, batch))
+        return JSONResponse(self._shown(request, self.ask_cancel(request)))
 
     async def delete_batch(self, request: Request) -> Response:
-        batch = self._batch(request)
+        batch = self.batch(request)
         if not self._provider.snapshot_of(batch).phase.terminal:
             raise ApiError(400, f"Batch {batch.id} cannot be deleted: its processing has not ended.")
-        self._account(request).batches.remove(batch.id)
+        self.account(request).batches.remove(batch.id)
         return JSONResponse({"id": batch.id, "type": "message_batch_deleted"})
 
     async def get_results(self, request: Request) -> Response:
-        batch = self._batch(request)
+        batch = self.batch(request)
         if not self._provider.snapshot_of(batch).phase.terminal:
             raise ApiError(404, f"Batch {batch.id} has no available results.")
         if archived_at(self._provider, batch) is not None:
@@ -135,23 +129,24 @@ class _Anthropic:
     def _shown(self, request: Request, batch: EmulatedBatch) -> JsonObject:
         return batch_json(self._provider, batch, f"{request.url.scheme}://{request.url.netloc}")
 
-    def _account(self, request: Request) -> EmulatedAccount:
+    def account(self, request: Request) -> EmulatedAccount:
         """The account of the presented key; 401 without one that is accepted, 400 without a version."""
-        key = presented_key(request)
-        if not key:
-            raise ApiError(401, "x-api-key header is required")
-        if not self._accepts(key):
-            raise ApiError(401, "invalid x-api-key")
+        account = super().account(request)
         if _VERSION.fullmatch(request.headers.get("anthropic-version", "")) is None:
             raise ApiError(400, "anthropic-version: header is required")
-        return self._provider.account(key)
+        return account
 
-    def _batch(self, request: Request) -> EmulatedBatch:
-        batch_id = request.path_params["id"]
-        batch = self._account(request).batches.get(batch_id)
-        if batch is None or self._hidden(batch):
-            raise ApiError(404, f"Batch {batch_id} not found")
+    def batch(self, request: Request) -> EmulatedBatch:
+        batch = super().batch(request)
+        if self._hidden(batch):
+            raise ApiError(404, self.no_batch.format(batch.id))
         return batch
+
+    def wrong_key(self, key: str) -> ApiError:
+        return ApiError(401, "invalid x-api-key" if key else "x-api-key header is required")
+
+    def late_cancel(self, batch: EmulatedBatch, status: int | None) -> ApiError:
+        return ApiError(status or 400, f"Batch {batch.id} cannot be canceled: its processing has ended.")
 
     def _hidden(self, batch: EmulatedBatch) -> bool:
         """Whether a batch is not found now, for a while."""
@@ -200,12 +195,8 @@ def _known(batches: BatchIndex, batch_id: str) -> EmulatedBatch:
 
 def _before(batches: BatchIndex, cursor: EmulatedBatch, limit: int) -> tuple[list[EmulatedBatch], bool]:
     """The `limit` batches right before one in the list, which are newer, and whether there are more."""
-    newer = [batch for batch in batches.page(len(batches)).batches if _age(batch) > _age(cursor)]
+    newer = list(takewhile(lambda batch: batch is not cursor, batches.page(len(batches)).batches))
     return newer[-limit:], len(newer) > limit
-
-
-def _age(batch: EmulatedBatch) -> tuple[float, int]:
-    return batch.created, batch.number
 
 
 def _page(items: list[JsonObject], *, has_more: bool) -> JsonObject:

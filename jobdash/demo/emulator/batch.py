@@ -14,7 +14,8 @@ from jobdash.demo.emulator import timeline
 from jobdash.demo.emulator.batch_plan import BatchFailure, BatchPlan, BatchScript, Phase, Switches
 from jobdash.demo.emulator.timeline import BatchSnapshot, Speed
 
-_AS_PLANNED = Speed()
+INPUT_TOKENS, OUTPUT_TOKENS = 20, 30
+"""Tokens of each request, and of its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class EmulatedBatch:
         own = self.plan.timing.expires_after
         return self.created + (self.window if own is None else own)
 
-    def at(self, now: float, switches: Switches, speed: Speed = _AS_PLANNED) -> BatchSnapshot:
+    def at(self, now: float, switches: Switches, speed: Speed) -> BatchSnapshot:
         """Its state at that time."""
         created = self.created
         snapshot = timeline.snapshot_at(
@@ -213,17 +214,20 @@ class BatchFile:
     role: Role
 
 
+EmulatedFile = UploadedFile | BatchFile
+
+
 class FileStore:
     """Files by id, in the order they were made."""
 
     def __init__(self) -> None:
-        self._files: dict[str, UploadedFile | BatchFile] = {}
+        self._files: dict[str, EmulatedFile] = {}
 
-    def add(self, file: UploadedFile | BatchFile) -> None:
+    def add(self, file: EmulatedFile) -> None:
         """Keep a file."""
         self._files[file.id] = file
 
-    def get(self, file_id: str) -> UploadedFile | BatchFile | None:
+    def get(self, file_id: str) -> EmulatedFile | None:
         """The file of that id, unless it was deleted."""
         return self._files.get(file_id)
 
@@ -231,7 +235,7 @@ class FileStore:
         """Delete a file; its batch still names it, as at the providers."""
         self._files.pop(file_id, None)
 
-    def newest_first(self, *, after: str | None = None) -> Iterator[UploadedFile | BatchFile]:
+    def newest_first(self, *, after: str | None = None) -> Iterator[EmulatedFile]:
         """All files made before the file `after`; all, if there is none of that id."""
         files = list(self._files.values())
         if after in self._files:

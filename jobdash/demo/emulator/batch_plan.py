@@ -187,3 +187,9 @@ class BatchScript:
     inline: bool = False
     """Gemini and Mistral: requests and results are in the batch itself, not in files."""
     plan: BatchPlan = field(default_factory=BatchPlan)
+
+    @property
+    def shown_metadata(self) -> dict[str, object] | None:
+        """Its metadata with its name, as APIs without names show it; None for nothing."""
+        named = {"name": self.name} if self.name else {}
+        return {**self.metadata, **named} or None

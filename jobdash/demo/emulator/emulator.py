@@ -14,6 +14,7 @@ from jobdash.demo.emulator.batch import (
     BatchIndex,
     BatchRequests,
     EmulatedBatch,
+    EmulatedFile,
     FileStore,
     Role,
     UploadedFile,
@@ -28,7 +29,6 @@ GEMINI_KEY = "emulated-gemini"
 ANTHROPIC_KEY = "sk-ant-emulated"
 MISTRAL_KEY = "emulated-mistral"
 HOUR = 3600.0
-_AS_PLANNED = Speed()
 
 
 class IdGenerator:
@@ -137,7 +137,7 @@ class EmulatedProvider:
     """
 
     def __init__(
-        self, traits: ProviderTraits, *, clock: Clock, ids: IdGenerator, key: str, speed: Speed = _AS_PLANNED
+        self, traits: ProviderTraits, *, clock: Clock, ids: IdGenerator, key: str, speed: Speed
     ) -> None:
         self.traits = traits
         self.clock = clock
@@ -234,7 +234,7 @@ class EmulatedProvider:
         """The id of a batch's output or error file, whether or not it exists yet."""
         return self.traits.result_file(batch.id, role)
 
-    def made_at(self, file: UploadedFile | BatchFile) -> float:
+    def made_at(self, file: EmulatedFile) -> float:
         """When a file was made: input files are as old as their batch, results as old as its end."""
         if isinstance(file, UploadedFile):
             return file.created
@@ -242,6 +242,20 @@ class EmulatedProvider:
             return file.batch.created
         snapshot = self.snapshot_of(file.batch)
         return snapshot.entered[snapshot.phase]
+
+    def deleted_at(self, file: EmulatedFile) -> float | None:
+        """When a file is deleted, in seconds since the epoch; None for never."""
+        if isinstance(file, UploadedFile):
+            return file.expires
+        kept, snapshot = self.switches_of(file.batch).results_kept, self.snapshot_of(file.batch)
+        if kept is None or file.role is Role.INPUT or not snapshot.phase.terminal:
+            return None
+        return snapshot.entered[snapshot.phase] + kept
+
+    def is_deleted(self, file: EmulatedFile) -> bool:
+        """Whether a file was deleted by its age."""
+        moment = self.deleted_at(file)
+        return moment is not None and self.clock.now() >= moment
 
     def _known(self, batch_id: str, key: str | None) -> EmulatedBatch:
         batch = self.account(key).batches.get(batch_id)

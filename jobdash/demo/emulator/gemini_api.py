@@ -5,15 +5,24 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from jobdash.demo.emulator.batch import BatchFile, BatchRequests, UploadedFile
+from jobdash.demo.emulator.batch import BatchRequests, EmulatedFile, UploadedFile
 from jobdash.demo.emulator.batch_plan import BatchScript, Ending, LineError
 from jobdash.demo.emulator.gemini_view import file_content, file_json, is_embedding, operation_json
-from jobdash.demo.emulator.web import ApiError, JsonObject, api_app, gemini_form, read_number, read_object
+from jobdash.demo.emulator.web import (
+    ApiError,
+    ApiHandlers,
+    JsonObject,
+    api_app,
+    gemini_form,
+    read_number,
+    read_object,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from jobdash.demo.emulator.batch import EmulatedBatch
-    from jobdash.demo.emulator.emulator import EmulatedAccount, EmulatedProvider
+    from jobdash.demo.emulator.emulator import EmulatedProvider
 
 MODELS = ("gemini-x-flash", "gemini-x-pro", "gemini-x-embedding")
 LONGEST_FILE_ID = 40
@@ -112,17 +121,23 @@ def presented_key(request: Request) -> str:
     return request.headers.get(_KEY_HEADER) or request.query_params.get("key", "")
 
 
-class _Gemini:
+class _Gemini(ApiHandlers):
     """The handlers."""
 
+    key = staticmethod(presented_key)
+    batch_prefix = "batches/"
+    no_batch = "Requested entity was not found."
+
     def __init__(self, provider: EmulatedProvider, accepts: Callable[[str], bool]) -> None:
-        self._provider = provider
-        self._accepts = accepts
+        super().__init__(provider, accepts)
         self._uploads: dict[str, UploadSession] = {}
         """The uploads under way, by the id in their URL."""
 
+    def file_content(self, file: EmulatedFile) -> bytes | None:
+        return file_content(self._provider, file)
+
     async def list_models(self, request: Request) -> Response:
-        self._account(request)
+        self.account(request)
         return JSONResponse({"models": [{"name": f"models/{name}", "displayName": name} for name in MODELS]})
 
     async def upload(self, request: Request) -> Response:
@@ -150,16 +165,12 @@ class _Gemini:
         return JSONResponse({"file": shown}, headers={"X-Goog-Upload-Status": "final"})
 
     async def list_files(self, request: Request) -> Response:
-        files = self._account(request).files
+        files = self.account(request).files
         limit = read_number(request, "pageSize", default=10, highest=100)
-        shown: list[JsonObject] = []
-        for file in files.newest_first(after=request.query_params.get("pageToken")):
-            content = file_content(self._provider, file)
-            if content is not None:
-                shown.append(file_json(self._provider, file, content, _base_url(request)))
-            if len(shown) > limit:
-                break
-        answer: JsonObject = {"files": list(shown[:limit])}
+        found = self.existing(files.newest_first(after=request.query_params.get("pageToken")))
+        base_url = _base_url(request)
+        shown = [file_json(self._provider, *each, base_url) for each in islice(found, limit + 1)]
+        answer: JsonObject = {"files": shown[:limit]}
         if len(shown) > limit:
             answer["nextPageToken"] = shown[limit - 1]["name"]
         return JSONResponse(answer)
@@ -172,7 +183,7 @@ class _Gemini:
             limit = f"File ID (name excluding 'files/') cannot be more than {LONGEST_FILE_ID} characters."
             raise ApiError(400, f"* DeleteFileRequest.name: {limit}\n")
         file, _ = self._file(request)
-        self._account(request).files.remove(file.id)
+        self.account(request).files.remove(file.id)
         return JSONResponse({})
 
     async def download(self, request: Request) -> Response:
@@ -188,7 +199,7 @@ class _Gemini:
         return await self._create(request, "asyncBatchEmbedContent", embeddings=True)
 
     async def _create(self, request: Request, method: str, *, embeddings: bool) -> Response:
-        account = self._account(request)
+        account = self.account(request)
         model = str(request.path_params["model"])
         if is_embedding(model) is not embeddings:
             unknown = "is not found for API version v1beta, or is not supported for"
@@ -198,7 +209,7 @@ class _Gemini:
         plan, file_name = self._provider.plan, config.get("fileName")
         if isinstance(file_name, str):
             file = account.files.get(file_name)
-            content = None if file is None else file_content(self._provider, file)
+            content = None if file is None else self.file_content(file)
             if content is None:
                 raise ApiError(404, f"File not found: {file_name}.")
             requests, errors = read_file(content, embeddings=embeddings)
@@ -217,7 +228,7 @@ class _Gemini:
         return JSONResponse(operation_json(self._provider, batch))
 
     async def list_batches(self, request: Request) -> Response:
-        batches = self._account(request).batches
+        batches = self.account(request).batches
         limit = read_number(request, "pageSize", default=50, highest=100)
         listing, cursor = self._provider.listing, _cursor(request.query_params.get("pageToken"))
         if isinstance(cursor, int) and cursor < listing.empty_pages:
@@ -236,23 +247,19 @@ class _Gemini:
         return JSONResponse(answer)
 
     async def get_batch(self, request: Request) -> Response:
-        return JSONResponse(operation_json(self._provider, self._batch(request)))
+        return JSONResponse(operation_json(self._provider, self.batch(request)))
 
     async def cancel_batch(self, request: Request) -> Response:
-        batch = self._batch(request)
-        if not self._provider.ask_cancel(batch):
-            status = self._provider.switches_of(batch).cancel_refusal or 400
-            word = "FAILED_PRECONDITION" if status == 400 else None
-            raise ApiError(status, f"The batch {batch.id} has already finished.", status_word=word)
+        self.ask_cancel(request)
         return JSONResponse({})
 
     async def delete_batch(self, request: Request) -> Response:
-        batch = self._batch(request)
-        self._account(request).batches.remove(batch.id)
+        batch = self.batch(request)
+        self.account(request).batches.remove(batch.id)
         return JSONResponse({})
 
     async def _start_upload(self, request: Request) -> Response:
-        self._account(request)
+        self.account(request)
         if request.headers.get("x-goog-upload-command") != "start":
             raise ApiError(400, "An upload begins with the command 'start'.")
         file = (await read_object(request)).get("file")
@@ -268,27 +275,20 @@ class _Gemini:
         url = request.url.include_query_params(upload_id=upload_id, upload_protocol="resumable")
         return JSONResponse({}, headers={"X-Goog-Upload-URL": str(url), "X-Goog-Upload-Status": "active"})
 
-    def _account(self, request: Request) -> EmulatedAccount:
-        """The account of the presented key; 400 or 403 without one that is accepted."""
-        key = presented_key(request)
+    def wrong_key(self, key: str) -> ApiError:
         if not key:
-            raise ApiError(403, "Method doesn't allow unregistered callers. Please use API Key.")
-        if not self._accepts(key):
-            raise ApiError(400, "API key not valid. Please pass a valid API key.", code="API_KEY_INVALID")
-        return self._provider.account(key)
+            return ApiError(403, "Method doesn't allow unregistered callers. Please use API Key.")
+        return ApiError(400, "API key not valid. Please pass a valid API key.", code="API_KEY_INVALID")
 
-    def _batch(self, request: Request) -> EmulatedBatch:
-        batch_id = f"batches/{request.path_params['id']}"
-        batch = self._account(request).batches.get(batch_id)
-        if batch is None:
-            raise ApiError(404, "Requested entity was not found.")
-        return batch
+    def late_cancel(self, batch: EmulatedBatch, status: int | None) -> ApiError:
+        word = "FAILED_PRECONDITION" if status in {None, 400} else None
+        return ApiError(status or 400, f"The batch {batch.id} has already finished.", status_word=word)
 
-    def _file(self, request: Request) -> tuple[UploadedFile | BatchFile, bytes]:
+    def _file(self, request: Request) -> tuple[EmulatedFile, bytes]:
         """A file that exists, and its content."""
         file_id = request.path_params["id"]
-        file = self._account(request).files.get(f"files/{file_id}")
-        content = None if file is None else file_content(self._provider, file)
+        file = self.account(request).files.get(f"files/{file_id}")
+        content = None if file is None else self.file_content(file)
         if file is None or content is None:
             message = f"You do not have permission to access the File {file_id} or it may not exist."
             raise ApiError(403, message)

@@ -6,11 +6,11 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterator
 
-from jobdash.demo.emulator.batch import BatchFile, EmulatedBatch, RequestOutcome, Role, UploadedFile
+from jobdash.demo.emulator.batch import BatchFile, EmulatedBatch, EmulatedFile, RequestOutcome, Role
 from jobdash.demo.emulator.batch_plan import BatchFailure, Phase, Switches
 from jobdash.demo.emulator.emulator import HOUR, EmulatedProvider, derived
 from jobdash.demo.emulator.timeline import BatchSnapshot
-from jobdash.demo.emulator.web import JsonObject, to_jsonl
+from jobdash.demo.emulator.web import JsonObject, jsonl_pieces
 
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 429: 8, 500: 13, 503: 14}
 """google.rpc.Code by HTTP status."""
@@ -36,13 +36,6 @@ _ERRORS = {
 def is_embedding(model: str) -> bool:
     """Whether a model makes embeddings, and nothing else."""
     return "embedding" in model
-
-
-def render(batch: EmulatedBatch, snapshot: BatchSnapshot, role: Role, switches: Switches) -> bytes:
-    """The whole file."""
-    if role is Role.INPUT:
-        return to_jsonl((_request(batch, index) for index in range(batch.requests.count)), Switches())
-    return to_jsonl(_results(batch, snapshot, switches), switches)
 
 
 def inline_responses(batch: EmulatedBatch, snapshot: BatchSnapshot, switches: Switches) -> list[JsonObject]:
@@ -121,9 +114,7 @@ def operation_json(provider: EmulatedProvider, batch: EmulatedBatch, *, listed: 
     return operation
 
 
-def file_json(
-    provider: EmulatedProvider, file: UploadedFile | BatchFile, content: bytes, base_url: str
-) -> JsonObject:
+def file_json(provider: EmulatedProvider, file: EmulatedFile, content: bytes, base_url: str) -> JsonObject:
     """The file object of a file with that content; its links begin with `base_url`."""
     generated = isinstance(file, BatchFile)
     created = provider.made_at(file)
@@ -139,21 +130,25 @@ def file_json(
         "state": "ACTIVE",
         "source": "GENERATED" if generated else "UPLOADED",
     }
-    if isinstance(file, UploadedFile) and file.name:
+    if not isinstance(file, BatchFile) and file.name:
         shown["displayName"] = file.name
     if generated:
         shown["downloadUri"] = f"{base_url}/{file.id}:download?alt=media"
     return shown
 
 
-def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> bytes | None:
+def file_content(provider: EmulatedProvider, file: EmulatedFile) -> bytes | None:
     """The bytes of a file; None for one its batch has not made."""
-    if isinstance(file, UploadedFile):
+    if not isinstance(file, BatchFile):
         return file.content
-    snapshot = provider.snapshot_of(file.batch)
-    if file.role is not Role.INPUT and not _has_output(provider, file.batch, snapshot):
+    batch, snapshot = file.batch, provider.snapshot_of(file.batch)
+    if file.role is Role.INPUT:
+        requests = (_request(batch, index) for index in range(batch.requests.count))
+        return b"".join(jsonl_pieces(requests, Switches()))
+    if not _has_output(provider, batch, snapshot):
         return None
-    return render(file.batch, snapshot, file.role, provider.switches_of(file.batch))
+    switches = provider.switches_of(batch)
+    return b"".join(jsonl_pieces(_results(batch, snapshot, switches), switches))
 
 
 def timestamp(moment: float) -> str:

@@ -21,6 +21,7 @@ from jobdash.demo.emulator.web import (
     ApiError,
     JsonObject,
     anthropic_form,
+    bearer_key,
     gemini_form,
     mistral_form,
     openai_form,
@@ -82,10 +83,7 @@ class FaultMiddleware:
         self._reset = reset
         accepts = emulator.accepts
         self._openai = _Api(
-            openai_api.openai_app(emulator.openai, accepts),
-            openai_api.presented_key,
-            openai_form,
-            "invalid_api_key",
+            openai_api.openai_app(emulator.openai, accepts), bearer_key, openai_form, "invalid_api_key"
         )
         self._gemini = _Api(
             gemini_api.gemini_app(emulator.gemini, accepts),
@@ -100,7 +98,7 @@ class FaultMiddleware:
             "authentication_error",
         )
         mistral = mistral_api.mistral_app(emulator.mistral, accepts)
-        self._named = {"mistral": _Api(mistral, openai_api.presented_key, mistral_form, None)}
+        self._named = {"mistral": _Api(mistral, bearer_key, mistral_form, None)}
         """Those at a path of their own, by its first part."""
         for name, side in emulator.profiles.items():
             app = profiles_api.profile_app(name, side, accepts)

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from jobdash.demo.emulator.batch import BatchFile, BatchRequests, EmulatedBatch, Role, UploadedFile
+from jobdash.demo.emulator.batch import (
+    BatchFile,
+    BatchRequests,
+    EmulatedBatch,
+    EmulatedFile,
+    Role,
+    UploadedFile,
+)
 from jobdash.demo.emulator.batch_plan import BatchScript, Ending, LineError, Phase
 from jobdash.demo.emulator.emulator import EmulatedProvider
-from jobdash.demo.emulator.openai_api import OpenAIHandlers, presented_key
+from jobdash.demo.emulator.openai_api import OpenAIHandlers
 from jobdash.demo.emulator.openai_view import result_line
 from jobdash.demo.emulator.timeline import BatchSnapshot
 from jobdash.demo.emulator.web import ApiError, JsonObject, api_app, jsonl_pieces, mistral_form, read_object
@@ -64,21 +71,21 @@ def mistral_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> S
 class _Mistral(OpenAIHandlers):
     """The handlers; files are kept as OpenAI's are."""
 
-    def file_shown(self, file: UploadedFile | BatchFile, content: bytes) -> JsonObject:
+    def file_shown(self, file: EmulatedFile, content: bytes) -> JsonObject:
         """The file object."""
         return file_json(self._provider, file, content)
 
-    def file_pieces(self, file: UploadedFile | BatchFile) -> Iterator[bytes] | None:
+    def file_pieces(self, file: EmulatedFile) -> Iterator[bytes] | None:
         """The bytes of a file as they are sent; None for one its batch has not made."""
         return file_pieces(self._provider, file)
 
+    def batch_shown(self, batch: EmulatedBatch) -> JsonObject:
+        """The batch object, without inline results."""
+        return job_json(self._provider, batch)
+
     async def list_files(self, request: Request) -> Response:
         number, size = _page(request)
-        found = [
-            self.file_shown(file, content)
-            for file in self.account(request).files.newest_first()
-            if (content := self.file_content(file)) is not None
-        ]
+        found = [self.file_shown(*each) for each in self.existing(self.account(request).files.newest_first())]
         shown = found[number * size : (number + 1) * size]
         return JSONResponse({"object": "list", "data": shown, "total": len(found)})
 
@@ -108,8 +115,8 @@ class _Mistral(OpenAIHandlers):
         script = BatchScript(
             model=model, endpoint=endpoint, metadata=_metadata(wanted), inline=input_file is None, plan=plan
         )
-        batch = self._provider.create(presented_key(request), script, requests, input_file)
-        return JSONResponse(job_json(self._provider, batch))
+        batch = self._provider.create(self.key(request), script, requests, input_file)
+        return JSONResponse(self.batch_shown(batch))
 
     async def list_batches(self, request: Request) -> Response:
         batches, asked = self.account(request).batches, request.query_params
@@ -123,8 +130,8 @@ class _Mistral(OpenAIHandlers):
         if self._provider.listing.repeat_page:
             number = 0
         elif words := asked.getlist("status"):
-            found = [each for each in found if job_json(self._provider, each)["status"] in words]
-        shown = [job_json(self._provider, batch) for batch in found[number * size : (number + 1) * size]]
+            found = [each for each in found if self.batch_shown(each)["status"] in words]
+        shown = [self.batch_shown(batch) for batch in found[number * size : (number + 1) * size]]
         total = 10**6 if self._provider.listing.repeat_page else len(found)
         return JSONResponse({"object": "list", "data": shown, "total": total})
 
@@ -132,17 +139,8 @@ class _Mistral(OpenAIHandlers):
         inline = request.query_params.get("inline", "").lower() == "true"
         return JSONResponse(job_json(self._provider, self.batch(request), inline=inline))
 
-    async def cancel_batch(self, request: Request) -> Response:
-        batch = self.batch(request)
-        if not self._provider.ask_cancel(batch):
-            status = self._provider.switches_of(batch).cancel_refusal or 400
-            raise ApiError(status, f"Job {batch.id} is finished and cannot be cancelled.")
-        return JSONResponse(job_json(self._provider, batch))
-
-    async def delete_batch(self, request: Request) -> Response:
-        batch = self.batch(request)
-        self.account(request).batches.remove(batch.id)
-        return JSONResponse({"id": batch.id, "object": "batch", "deleted": True})
+    def late_cancel(self, batch: EmulatedBatch, status: int | None) -> ApiError:
+        return ApiError(status or 400, f"Job {batch.id} is finished and cannot be cancelled.")
 
 
 def read_lines(lines: list[bytes]) -> tuple[BatchRequests, tuple[LineError, ...]]:
@@ -194,7 +192,7 @@ def job_json(provider: EmulatedProvider, batch: EmulatedBatch, *, inline: bool =
         "id": batch.id,
         "object": "batch",
         "input_files": [] if batch.input_file is None else [batch.input_file],
-        "metadata": _shown_metadata(batch),
+        "metadata": batch.script.shown_metadata,
         "endpoint": batch.script.endpoint,
         "model": batch.script.model,
         "agent_id": None,
@@ -208,14 +206,15 @@ def job_json(provider: EmulatedProvider, batch: EmulatedBatch, *, inline: bool =
         "completed_requests": 0 if silent else snapshot.processed,
         "succeeded_requests": 0 if silent else snapshot.succeeded,
         "failed_requests": 0 if silent else snapshot.failed,
-        "started_at": _entered(snapshot, Phase.IN_PROGRESS),
-        "completed_at": _entered(snapshot, snapshot.phase) if snapshot.phase.terminal else None,
+        "started_at": snapshot.began(Phase.IN_PROGRESS),
+        "completed_at": snapshot.began(snapshot.phase) if snapshot.phase.terminal else None,
     }
 
 
-def file_json(provider: EmulatedProvider, file: UploadedFile | BatchFile, content: bytes) -> JsonObject:
+def file_json(provider: EmulatedProvider, file: EmulatedFile, content: bytes) -> JsonObject:
     """The file object of a file with that content."""
     role = file.role if isinstance(file, BatchFile) else Role.INPUT
+    expires = provider.deleted_at(file)
     return {
         "id": file.id,
         "object": "file",
@@ -226,21 +225,21 @@ def file_json(provider: EmulatedProvider, file: UploadedFile | BatchFile, conten
         "sample_type": _SAMPLES[role],
         "source": "upload" if role is Role.INPUT else "mistral",
         "num_lines": content.count(b"\n"),
-        "expires_at": _deleted_at(provider, file),
+        "expires_at": None if expires is None else int(expires),
         "deleted": False,
     }
 
 
-def file_pieces(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> Iterator[bytes] | None:
+def file_pieces(provider: EmulatedProvider, file: EmulatedFile) -> Iterator[bytes] | None:
     """The bytes of a file; None for one its batch has not made, or that is deleted by now."""
+    if provider.is_deleted(file):
+        return None
     if isinstance(file, UploadedFile):
         return iter((file.content,))
     batch, switches = file.batch, provider.switches_of(file.batch)
     if file.role is Role.INPUT:
         return jsonl_pieces((_request(batch, index) for index in range(batch.requests.count)), switches)
-    deleted_at = _deleted_at(provider, file)
-    gone = deleted_at is not None and provider.clock.now() >= deleted_at
-    if gone or batch.script.inline or not _has(provider, batch, provider.snapshot_of(batch), file.role):
+    if batch.script.inline or not _has(provider, batch, provider.snapshot_of(batch), file.role):
         return None
     return jsonl_pieces(_results(provider, batch, file.role), switches)
 
@@ -280,28 +279,8 @@ def _file_id(
     return provider.result_file(batch, role)
 
 
-def _deleted_at(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> int | None:
-    """When results are deleted, in seconds since the epoch; None for never."""
-    if isinstance(file, UploadedFile) or file.role is Role.INPUT:
-        return None
-    kept, snapshot = provider.switches_of(file.batch).results_kept, provider.snapshot_of(file.batch)
-    return None if kept is None else int(snapshot.entered[snapshot.phase] + kept)
-
-
-def _shown_metadata(batch: EmulatedBatch) -> JsonObject | None:
-    metadata: JsonObject = dict(batch.script.metadata)
-    if batch.script.name:
-        metadata["name"] = batch.script.name
-    return metadata or None
-
-
 def _errors(batch: EmulatedBatch, snapshot: BatchSnapshot) -> list[JsonObject]:
     if snapshot.phase is not Phase.FAILED:
         return []
     messages = [error.message for error in batch.plan.line_errors]
     return [{"message": each, "count": messages.count(each)} for each in dict.fromkeys(messages)]
-
-
-def _entered(snapshot: BatchSnapshot, phase: Phase) -> int | None:
-    moment = snapshot.entered.get(phase)
-    return None if moment is None else int(moment)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import UploadFile
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from jobdash.demo.emulator.batch import BatchFile, BatchRequests, UploadedFile
+from jobdash.demo.emulator.batch import BatchRequests, EmulatedFile, UploadedFile
 from jobdash.demo.emulator.batch_plan import BatchScript, Ending, LineError
-from jobdash.demo.emulator.openai_view import batch_json, file_content, file_json, file_pieces, purpose_of
+from jobdash.demo.emulator.openai_view import batch_json, file_json, file_pieces, purpose_of
 from jobdash.demo.emulator.web import (
     ApiError,
+    ApiHandlers,
     JsonObject,
     api_app,
     openai_form,
@@ -144,21 +146,12 @@ def app_of(api: OpenAIHandlers, root: str, *more: Route) -> Starlette:
     return api_app(routes, openai_form, _unrouted)
 
 
-def presented_key(request: Request) -> str:
-    """The API key of the Authorization header."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else ""
-
-
-class OpenAIHandlers:
+class OpenAIHandlers(ApiHandlers):
     """The handlers; other APIs have most of them as well, and show things in their own way."""
 
     windows: tuple[str, ...] = ("24h",)
     """The completion windows."""
-
-    def __init__(self, provider: EmulatedProvider, accepts: Callable[[str], bool]) -> None:
-        self._provider = provider
-        self._accepts = accepts
+    no_batch = "No batch found with id '{}'."
 
     async def list_models(self, request: Request) -> Response:
         """The models."""
@@ -189,15 +182,15 @@ class OpenAIHandlers:
         account.files.add(file)
         return JSONResponse(self.file_shown(file, content))
 
-    def file_shown(self, file: UploadedFile | BatchFile, content: bytes) -> JsonObject:
+    def file_shown(self, file: EmulatedFile, content: bytes) -> JsonObject:
         """The file object."""
         return file_json(self._provider, file, content)
 
-    def file_pieces(self, file: UploadedFile | BatchFile) -> Iterator[bytes] | None:
+    def file_pieces(self, file: EmulatedFile) -> Iterator[bytes] | None:
         """The bytes of a file as they are sent; None for one its batch has not made."""
         return file_pieces(self._provider, file)
 
-    def file_content(self, file: UploadedFile | BatchFile) -> bytes | None:
+    def file_content(self, file: EmulatedFile) -> bytes | None:
         """The same in one."""
         pieces = self.file_pieces(file)
         return None if pieces is None else b"".join(pieces)
@@ -207,13 +200,8 @@ class OpenAIHandlers:
         account = self.account(request)
         limit = read_number(request, "limit", default=10_000, highest=10_000)
         purpose, after = request.query_params.get("purpose"), request.query_params.get("after")
-        shown: list[JsonObject] = []
-        for file in account.files.newest_first(after=after):
-            content = file_content(self._provider, file) if purpose in {None, purpose_of(file)} else None
-            if content is not None:
-                shown.append(file_json(self._provider, file, content))
-            if len(shown) > limit:
-                break
+        asked = (f for f in account.files.newest_first(after=after) if purpose in {None, purpose_of(f)})
+        shown = [self.file_shown(*each) for each in islice(self.existing(asked), limit + 1)]
         return JSONResponse(_list(shown[:limit], has_more=len(shown) > limit))
 
     async def get_file(self, request: Request) -> Response:
@@ -235,7 +223,7 @@ class OpenAIHandlers:
         account = self.account(request)
         wanted = await read_object(request)
         file = account.files.get(_text(wanted, "input_file_id"))
-        content = None if file is None else file_content(self._provider, file)
+        content = None if file is None else self.file_content(file)
         if file is None or content is None:
             raise ApiError(400, f"Invalid file id '{wanted['input_file_id']}'.", param="input_file_id")
         endpoint = _text(wanted, "endpoint")
@@ -263,10 +251,6 @@ class OpenAIHandlers:
         """The batch object."""
         return batch_json(self._provider, batch)
 
-    def key(self, request: Request) -> str:
-        """The API key of a request."""
-        return presented_key(request)
-
     def _over_limit(self, account: EmulatedAccount, model: str, content: bytes) -> tuple[LineError, ...]:
         """The error of a batch for which too many tokens are enqueued; empty when there is room."""
         limit = self._provider.enqueued_limit
@@ -287,7 +271,7 @@ class OpenAIHandlers:
 
     def _tokens_of(self, account: EmulatedAccount, batch: EmulatedBatch) -> int:
         file = None if batch.input_file is None else account.files.get(batch.input_file)
-        content = None if file is None else file_content(self._provider, file)
+        content = None if file is None else self.file_content(file)
         # One that is refused takes no room, also while it is validated.
         refused = batch.plan.ending is Ending.FAILS
         return 0 if content is None or refused else _tokens(content)
@@ -311,40 +295,33 @@ class OpenAIHandlers:
 
     async def cancel_batch(self, request: Request) -> Response:
         """Note a cancel; refused for a batch that has ended."""
+        return JSONResponse(self.batch_shown(self.ask_cancel(request)))
+
+    async def delete_batch(self, request: Request) -> Response:
+        """Delete a batch, which OpenAI itself has no path for."""
         batch = self.batch(request)
-        if not self._provider.ask_cancel(batch):
-            status = self._provider.switches_of(batch).cancel_refusal or 409
-            word = self.batch_shown(batch)["status"]
-            raise ApiError(status, f"Cannot cancel a batch with status '{word}'.")
-        return JSONResponse(self.batch_shown(batch))
+        self.account(request).batches.remove(batch.id)
+        return JSONResponse({"id": batch.id, "object": "batch", "deleted": True})
 
-    def account(self, request: Request) -> EmulatedAccount:
-        """The account of the presented key; 401 without one that is accepted."""
-        key = self.key(request)
+    def wrong_key(self, key: str) -> ApiError:
+        """401, with a part of the key."""
         if not key:
-            raise ApiError(
-                401,
-                "You didn't provide an API key. You need to provide your API key in an Authorization header.",
-            )
-        if not self._accepts(key):
-            shown = f"{key[:8]}{'*' * 8}{key[-4:]}" if len(key) > 16 else "*" * 8
-            raise ApiError(401, f"Incorrect API key provided: {shown}.", code="invalid_api_key")
-        return self._provider.account(key)
+            ask = "You need to provide your API key in an Authorization header."
+            return ApiError(401, f"You didn't provide an API key. {ask}")
+        shown = f"{key[:8]}{'*' * 8}{key[-4:]}" if len(key) > 16 else "*" * 8
+        return ApiError(401, f"Incorrect API key provided: {shown}.", code="invalid_api_key")
 
-    def batch(self, request: Request) -> EmulatedBatch:
-        """The batch of the path, in the key's account."""
-        batch_id = request.path_params["id"]
-        batch = self.account(request).batches.get(batch_id)
-        if batch is None:
-            raise ApiError(404, f"No batch found with id '{batch_id}'.")
-        return batch
+    def late_cancel(self, batch: EmulatedBatch, status: int | None) -> ApiError:
+        """409, unless it is to be another status."""
+        word = self.batch_shown(batch)["status"]
+        return ApiError(status or 409, f"Cannot cancel a batch with status '{word}'.")
 
-    def _file(self, request: Request) -> tuple[UploadedFile | BatchFile, bytes]:
+    def _file(self, request: Request) -> tuple[EmulatedFile, bytes]:
         """A file that exists, and its content."""
         file, pieces = self._found(request)
         return file, b"".join(pieces)
 
-    def _found(self, request: Request) -> tuple[UploadedFile | BatchFile, Iterator[bytes]]:
+    def _found(self, request: Request) -> tuple[EmulatedFile, Iterator[bytes]]:
         file_id = request.path_params["id"]
         file = self.account(request).files.get(file_id)
         pieces = None if file is None else self.file_pieces(file)

@@ -9,7 +9,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from jobdash.demo.emulator.batch import BatchFile, EmulatedBatch, RequestOutcome, Role, UploadedFile
+from jobdash.demo.emulator.batch import (
+    INPUT_TOKENS,
+    OUTPUT_TOKENS,
+    EmulatedBatch,
+    EmulatedFile,
+    RequestOutcome,
+    Role,
+    UploadedFile,
+)
 from jobdash.demo.emulator.batch_plan import BatchFailure, MarkedRequests, Phase, Switches, read_marks
 from jobdash.demo.emulator.emulator import EmulatedProvider, derived
 from jobdash.demo.emulator.timeline import BatchSnapshot, failing_in, fails
@@ -19,8 +27,6 @@ _EXPIRED: JsonObject = {
     "code": "batch_expired",
     "message": "This request could not be executed before the completion window expired.",
 }
-INPUT_TOKENS = 20
-OUTPUT_TOKENS = 30
 
 
 def _rendered(
@@ -152,24 +158,24 @@ def batch_json(provider: EmulatedProvider, batch: EmulatedBatch) -> JsonObject:
         "output_file_id": _result_id(provider, batch, snapshot, Role.OUTPUT),
         "error_file_id": _result_id(provider, batch, snapshot, Role.ERRORS),
         "created_at": int(batch.created),
-        "in_progress_at": _entered(snapshot, Phase.IN_PROGRESS),
+        "in_progress_at": snapshot.began(Phase.IN_PROGRESS),
         "expires_at": int(expires) if math.isfinite(expires) else None,
-        "finalizing_at": _entered(snapshot, Phase.FINALIZING),
-        "completed_at": _entered(snapshot, Phase.COMPLETED),
-        "failed_at": _entered(snapshot, Phase.FAILED),
-        "expired_at": _entered(snapshot, Phase.EXPIRED),
-        "cancelling_at": _entered(snapshot, Phase.CANCELLING),
-        "cancelled_at": _entered(snapshot, Phase.CANCELLED),
+        "finalizing_at": snapshot.began(Phase.FINALIZING),
+        "completed_at": snapshot.began(Phase.COMPLETED),
+        "failed_at": snapshot.began(Phase.FAILED),
+        "expired_at": snapshot.began(Phase.EXPIRED),
+        "cancelling_at": snapshot.began(Phase.CANCELLING),
+        "cancelled_at": snapshot.began(Phase.CANCELLED),
         "request_counts": None if switches.null_counts else _counts(snapshot),
         "usage": _usage(snapshot) if snapshot.phase.terminal else None,
-        "metadata": _metadata(batch),
+        "metadata": batch.script.shown_metadata,
     }
 
 
-def file_json(provider: EmulatedProvider, file: UploadedFile | BatchFile, content: bytes) -> JsonObject:
+def file_json(provider: EmulatedProvider, file: EmulatedFile, content: bytes) -> JsonObject:
     """The file object of a file with that content."""
     name = file.name if isinstance(file, UploadedFile) else f"{file.batch.id}_{file.role}.jsonl"
-    expires = file.expires if isinstance(file, UploadedFile) else _deleted_at(provider, file)
+    expires = provider.deleted_at(file)
     return {
         "id": file.id,
         "object": "file",
@@ -182,37 +188,27 @@ def file_json(provider: EmulatedProvider, file: UploadedFile | BatchFile, conten
     }
 
 
-def _deleted_at(provider: EmulatedProvider, file: BatchFile) -> float | None:
-    """When a batch's results are deleted, in seconds since the epoch; None for never."""
-    kept, snapshot = provider.switches_of(file.batch).results_kept, provider.snapshot_of(file.batch)
-    if kept is None or file.role is Role.INPUT or not snapshot.phase.terminal:
-        return None
-    return snapshot.entered[snapshot.phase] + kept
-
-
-def purpose_of(file: UploadedFile | BatchFile) -> str:
+def purpose_of(file: EmulatedFile) -> str:
     """What a file is for, in OpenAI's words."""
     if isinstance(file, UploadedFile):
         return file.purpose
     return "batch" if file.role is Role.INPUT else "batch_output"
 
 
-def file_content(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> bytes | None:
+def file_content(provider: EmulatedProvider, file: EmulatedFile) -> bytes | None:
     """The bytes of a file; None for one its batch has not made."""
     pieces = file_pieces(provider, file)
     return None if pieces is None else b"".join(pieces)
 
 
-def file_pieces(provider: EmulatedProvider, file: UploadedFile | BatchFile) -> Iterator[bytes] | None:
+def file_pieces(provider: EmulatedProvider, file: EmulatedFile) -> Iterator[bytes] | None:
     """The bytes of a file as they are sent; None for one its batch has not made."""
+    if provider.is_deleted(file):
+        return None
     if isinstance(file, UploadedFile):
-        gone = file.expires is not None and provider.clock.now() >= file.expires
-        return None if gone else iter((file.content,))
+        return iter((file.content,))
     snapshot = _snapshot(provider, file.batch)
     if not _exists(provider, file.batch, snapshot, file.role):
-        return None
-    deleted_at = _deleted_at(provider, file)
-    if deleted_at is not None and provider.clock.now() >= deleted_at:
         return None
     return _rendered(file.batch, snapshot, file.role, provider.switches_of(file.batch))
 
@@ -237,11 +233,6 @@ def _result_id(
     return None
 
 
-def _entered(snapshot: BatchSnapshot, phase: Phase) -> int | None:
-    moment = snapshot.entered.get(phase)
-    return None if moment is None else int(moment)
-
-
 def _counts(snapshot: BatchSnapshot) -> JsonObject:
     """Zeros until validation has counted the lines, as OpenAI does."""
     if snapshot.phase in {Phase.VALIDATING, Phase.FAILED}:
@@ -258,13 +249,6 @@ def _usage(snapshot: BatchSnapshot) -> JsonObject:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": into + out,
     }
-
-
-def _metadata(batch: EmulatedBatch) -> JsonObject | None:
-    metadata: JsonObject = dict(batch.script.metadata)
-    if batch.script.name:
-        metadata["name"] = batch.script.name
-    return metadata or None
 
 
 def _errors(batch: EmulatedBatch, snapshot: BatchSnapshot) -> JsonObject | None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NoReturn
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from jobdash.demo.emulator.batch import BatchFile, BatchRequests, Role, UploadedFile
+from jobdash.demo.emulator.batch import BatchFile, BatchRequests, EmulatedFile, Role, UploadedFile
 from jobdash.demo.emulator.batch_plan import BatchScript, Phase
-from jobdash.demo.emulator.openai_api import ALL, OpenAIHandlers, app_of, presented_key
+from jobdash.demo.emulator.openai_api import ALL, OpenAIHandlers, app_of
 from jobdash.demo.emulator.openai_view import result_line
 from jobdash.demo.emulator.web import ApiError, JsonObject, read_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from starlette.applications import Starlette
     from starlette.requests import Request
@@ -28,18 +28,12 @@ _AZURE_CODES = {"invalid_url": "url_mismatch", "mismatched_model": "model_mismat
 _NOVITA_WORDS = {Phase.IN_PROGRESS: "PROGRESS", Phase.FINALIZING: "PROGRESS"}
 
 
-def azure_key(request: Request) -> str:
-    """The key of Azure's own header."""
-    return request.headers.get("api-key", "").strip()
-
-
 class _Azure(OpenAIHandlers):
     """Wants its key in ``api-key``, has words of its own for what is wrong with a file, and names an error
     file of every batch that has ended, with nothing in it where nothing failed.
     """
 
-    def key(self, request: Request) -> str:
-        return azure_key(request)
+    key = staticmethod(lambda request: request.headers.get("api-key", "").strip())
 
     def batch_shown(self, batch: EmulatedBatch) -> JsonObject:
         shown = super().batch_shown(batch)
@@ -52,10 +46,12 @@ class _Azure(OpenAIHandlers):
         shown["error_file_id"] = self._provider.result_file(batch, Role.ERRORS) if ended else ""
         return shown
 
-    def file_pieces(self, file: UploadedFile | BatchFile) -> Iterator[bytes] | None:
+    def file_pieces(self, file: EmulatedFile) -> Iterator[bytes] | None:
         pieces = super().file_pieces(file)
-        empty = isinstance(file, BatchFile) and file.role is Role.ERRORS
-        return iter(()) if pieces is None and empty else pieces
+        if pieces is not None or not isinstance(file, BatchFile) or file.role is not Role.ERRORS:
+            return pieces
+        ended = self._provider.snapshot_of(file.batch).phase.terminal
+        return iter(()) if ended and not self._provider.is_deleted(file) else None
 
 
 class _Groq(OpenAIHandlers):
@@ -189,8 +185,7 @@ class _OpenRouter(OpenAIHandlers):
         batch = self.batch(request)
         if not self._provider.snapshot_of(batch).phase.terminal:
             raise ApiError(409, f"Batch {batch.id} is still in progress.")
-        self.account(request).batches.remove(batch.id)
-        return JSONResponse({"id": batch.id, "object": "batch", "deleted": True})
+        return await super().delete_batch(request)
 
     async def no_cancel(self, request: Request) -> Response:
         """Refuse."""
@@ -241,7 +236,7 @@ _HANDLERS = {
 }
 ROOT = "openai/v1"
 """The path of the API, behind the name of the profile."""
-KEYS: Mapping[str, Callable[[Request], str]] = dict.fromkeys(_HANDLERS, presented_key) | {"azure": azure_key}
+KEYS = {name: handlers.key for name, handlers in _HANDLERS.items()}
 
 
 def profile_app(name: str, provider: EmulatedProvider, accepts: Callable[[str], bool]) -> Starlette:

@@ -101,6 +101,11 @@ class BatchSnapshot:
         """Requests with an outcome."""
         return self.succeeded + self.failed
 
+    def began(self, phase: Phase) -> int | None:
+        """When a phase began, in whole seconds since the epoch; None where it has not."""
+        moment = self.entered.get(phase)
+        return None if moment is None else int(moment)
+
 
 @dataclass(frozen=True, slots=True)
 class _WorkDone:

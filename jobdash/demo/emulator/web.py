@@ -1,9 +1,10 @@
-"""Requests, errors and JSON lines, as the APIs have them."""
+"""Requests, errors, JSON lines and the base of the handlers, as the APIs have them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from jobdash.demo.emulator.batch import EmulatedBatch, EmulatedFile
+    from jobdash.demo.emulator.emulator import EmulatedAccount, EmulatedProvider
 
 JsonObject = dict[str, object]
 
@@ -117,13 +120,8 @@ def mistral_form(error: ApiError) -> JsonObject:
     return {"object": "error", "message": error.message, "type": kind, "param": None, "code": error.code}
 
 
-def to_jsonl(objects: Iterable[JsonObject], switches: Switches) -> bytes:
-    """One object a line; nothing at all for no object."""
-    return b"".join(jsonl_pieces(objects, switches))
-
-
 def jsonl_pieces(objects: Iterable[JsonObject], switches: Switches) -> Iterator[bytes]:
-    """Yield the same in pieces of some size, as they are sent."""
+    """Yield one object a line, in pieces of some size, as they are sent; nothing at all for no object."""
     piece, end = bytearray(), b""
     for line in _lines(objects, switches):
         piece += end + line.encode()
@@ -171,6 +169,66 @@ def read_number(request: Request, name: str, *, default: int, highest: int) -> i
     if not text.isdecimal() or not 1 <= int(text) <= highest:
         raise ApiError(400, f"Invalid '{name}': {text!r} is not between 1 and {highest}.", param=name)
     return int(text)
+
+
+def bearer_key(request: Request) -> str:
+    """The API key of the Authorization header; empty without one."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+class ApiHandlers(ABC):
+    """What the handlers of every API share; `accepts` decides which keys are good."""
+
+    key = staticmethod(bearer_key)
+    batch_prefix = ""
+    """What ids of batches begin with, and paths leave out."""
+    no_batch: str
+    """What is said where no batch has an id, ``{}``."""
+
+    def __init__(self, provider: EmulatedProvider, accepts: Callable[[str], bool]) -> None:
+        self._provider = provider
+        self._accepts = accepts
+
+    def account(self, request: Request) -> EmulatedAccount:
+        """The account of the presented key; refused without one that is accepted."""
+        key = self.key(request)
+        if not key or not self._accepts(key):
+            raise self.wrong_key(key)
+        return self._provider.account(key)
+
+    @abstractmethod
+    def wrong_key(self, key: str) -> ApiError:
+        """The refusal of a key that is not accepted, or is empty."""
+
+    def batch(self, request: Request) -> EmulatedBatch:
+        """The batch of the path, in the key's account."""
+        batch_id = self.batch_prefix + request.path_params["id"]
+        batch = self.account(request).batches.get(batch_id)
+        if batch is None:
+            raise ApiError(404, self.no_batch.format(batch_id))
+        return batch
+
+    def ask_cancel(self, request: Request) -> EmulatedBatch:
+        """Note a cancel of the batch of the path, and return it; refused for one that has ended."""
+        batch = self.batch(request)
+        if not self._provider.ask_cancel(batch):
+            raise self.late_cancel(batch, self._provider.switches_of(batch).cancel_refusal)
+        return batch
+
+    @abstractmethod
+    def late_cancel(self, batch: EmulatedBatch, status: int | None) -> ApiError:
+        """The refusal of a cancel after the end, with the API's own status if ``status`` is None."""
+
+    def existing(self, files: Iterable[EmulatedFile]) -> Iterator[tuple[EmulatedFile, bytes]]:
+        """Those of some files that there are by now, and still, each with its content."""
+        for file in files:
+            if (content := self.file_content(file)) is not None:
+                yield file, content
+
+    def file_content(self, file: EmulatedFile) -> bytes | None:
+        """The bytes of a file; None for one its batch has not made, or that is deleted."""
+        return None
 
 
 def api_app(
