@@ -6,7 +6,6 @@ at it, each as another machine would, until Ctrl-C. It prints how to open the da
 
 from __future__ import annotations
 
-import _thread
 import argparse
 import importlib
 import os
@@ -15,11 +14,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 
 import jobdash
 from jobdash.demo import postgres_server
@@ -51,14 +50,9 @@ def main(words: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args(words)
-    ended = threading.Event()
-
-    def end(*_: object) -> None:
-        # In a thread: the main thread, whose code a handler interrupts, may hold the event's lock.
-        _thread.start_new_thread(ended.set, ())
-
+    ended: SimpleQueue[None] = SimpleQueue()  # unlike an event, it may be put into by the code it interrupts
     for number in (signal.SIGINT, signal.SIGTERM, *_HANG_UP):
-        signal.signal(number, end)
+        signal.signal(number, lambda *_: ended.put(None))
     with tempfile.TemporaryDirectory(prefix="jobdash-machines-") as folder:
         place = Path(folder)
         try:
@@ -73,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(server: postgres_server.PostgresServer, ended: threading.Event) -> None:
+def _run(server: postgres_server.PostgresServer, ended: SimpleQueue[None]) -> None:
     server.run("CREATE DATABASE jobs")
     url = server.url("jobs")
     environment = os.environ | {"JOBDASH_DATABASE": url}
@@ -97,7 +91,7 @@ def _run(server: postgres_server.PostgresServer, ended: threading.Event) -> None
         for _ in range(WORKERS)
     ]
     try:
-        ended.wait()
+        ended.get()
     finally:
         for worker in workers:
             worker.terminate()

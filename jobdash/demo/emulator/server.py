@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import _thread
 import signal
 import socket
 import sys
 import threading
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from jobdash.demo.emulator.emulator import Emulator
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from jobdash.demo.emulator.http_server import PromptServer
 
 
@@ -127,9 +125,7 @@ class EmulatorServer:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 
@@ -149,14 +145,9 @@ def _run(emulator: Emulator, listener: socket.socket, started: Future[PromptServ
 
 def serve(emulator: Emulator, *, port: int = 0) -> None:
     """Serve until SIGINT or SIGTERM; only in a main thread. Raises OSError when the port is taken."""
-    ended = threading.Event()
-
-    def end(*_: object) -> None:
-        # In a thread: the main thread, whose code a handler interrupts, may hold the event's lock.
-        _thread.start_new_thread(ended.set, ())
-
+    ended: SimpleQueue[None] = SimpleQueue()  # unlike an event, it may be put into by the code it interrupts
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, end) for number in numbers]
+    before = [signal.signal(number, lambda *_: ended.put(None)) for number in numbers]
     try:
         with EmulatorServer(emulator, port=port) as server:
             for name, value in (server.environment() | server.profile_environment()).items():
@@ -165,7 +156,7 @@ def serve(emulator: Emulator, *, port: int = 0) -> None:
             sys.stdout.write("\n".join((_SETTINGS_HEAD, *lines, "")))
             # A reader of a pipe waits for it.
             sys.stdout.flush()
-            ended.wait()
+            ended.get()
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
