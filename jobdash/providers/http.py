@@ -11,8 +11,8 @@ import asyncio
 import json
 import os
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -146,6 +146,16 @@ class HttpClient:
         if (refused := answered_error(value)) is not None:
             raise refused
         return value
+
+    @asynccontextmanager
+    async def download(
+        self, url: str, headers: Mapping[str, str], **params: str
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Open a download, as `lines` and `chunks` want it; ``params`` go into the query."""
+        # Without an SDK, which takes half as long again to build the request as to send it, or can only push
+        # a download into a file.
+        async with self.client.stream("GET", url, params=params or None, headers=headers) as answer:
+            yield answer.aiter_bytes()
 
     async def lines(
         self, opening: AbstractAsyncContextManager[AsyncIterator[bytes]], *, longest: int = _LONGEST_LINE

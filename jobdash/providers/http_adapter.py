@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,7 +15,7 @@ from jobdash.domain.remote_job import RemoteFile, RemoteJob
 from jobdash.domain.text import redact
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.base import FilePage, ResultLine
+from jobdash.providers.base import FilePage, ResultLine, Submission
 from jobdash.providers.http import Deadlines, HttpClient, opened
 from jobdash.providers.json_values import (
     PENDING_FILE,
@@ -53,6 +53,7 @@ class HttpAdapter(ABC):
         self.profile = self.info.profile_of(account)
         here = self.info.with_profile(self.profile)
         self.capabilities = here.capabilities
+        self._title = here.title
         self.origin = origin_of(account.base_url or here.base_url)
 
     async def __aenter__(self) -> Self:
@@ -101,7 +102,7 @@ class HttpAdapter(ABC):
 
     async def files(self, cursor: str | None = None) -> FilePage:
         """Refuse: unless an adapter says otherwise, its provider lists no files."""
-        raise InvalidRequest(f"not sent: {self.info.title} has no list of files")
+        raise InvalidRequest(f"not sent: {self._title} has no list of files")
 
     @abstractmethod
     def result_roles(self, job: RemoteJob) -> tuple[str, ...]:
@@ -132,7 +133,7 @@ class HttpAdapter(ABC):
 
     def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
         """Raise NotFound: unless an adapter says otherwise, its provider hands no input file out."""
-        raise NotFound(f"{self.info.title} does not hand out the input file of {job.remote_id}")
+        raise NotFound(f"{self._title} does not hand out the input file of {job.remote_id}")
 
 
 class DirectAdapter(HttpAdapter):
@@ -152,16 +153,28 @@ class DirectAdapter(HttpAdapter):
         call = self._http.client.request(method, self._url(path), headers=headers, **more)
         return await self._http.ask(call, deadline=deadline)
 
-    async def _lines(self, url: str) -> AsyncGenerator[bytes, None]:
+    def _lines(self, url: str) -> AsyncGenerator[bytes, None]:
         """Stream a download line by line."""
-        async with aclosing(self._http.lines(self._content(url))) as lines:
-            async for line in lines:
-                yield line
+        return self._http.lines(self._http.download(url, self._headers()))
 
-    @asynccontextmanager
-    async def _content(self, url: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with self._http.client.stream("GET", url, headers=self._headers()) as download:
-            yield download.aiter_bytes()
+
+class WithoutFiles(HttpAdapter):
+    """One account of a provider that keeps no files: a batch has its requests and its results in itself."""
+
+    async def upload(self, submission: Submission) -> str:
+        """Return that there is no file: its requests go with the creation."""
+        return ""
+
+    files = HttpAdapter.files
+
+    async def delete_file(self, file_id: str) -> None:
+        """Refuse: a batch has no files of its own."""
+        raise InvalidRequest(
+            f"not sent: {file_id} is not a file; {self._title} deletes results with their batch"
+        )
+
+    async def _get_file(self, file_id: str) -> Mapping[str, object]:
+        raise NotFound(f"{self._title} keeps no file {file_id}")
 
 
 class InlineRequests:

@@ -42,7 +42,10 @@ def unreadable(where: str) -> ResultLine:
 
 
 class Completion(NamedTuple):
-    """How an answer ended, and what it took; None where the provider does not report it."""
+    """How an answer ended, and what it took: fields of a `ResultLine`, in its order.
+
+    None where the provider does not report it.
+    """
 
     finish_reason: str | None = None
     cut_off: bool = False
@@ -60,17 +63,7 @@ def answer(
         error = RemoteError("the provider answered neither a result nor an error", code=UNREADABLE)
     if error is not None:
         return ResultLine(key, None, error)
-    how = completion or Completion()
-    return ResultLine(
-        key,
-        body,
-        None,
-        finish_reason=how.finish_reason,
-        cut_off=how.cut_off,
-        input_tokens=how.input_tokens,
-        output_tokens=how.output_tokens,
-        cached_tokens=how.cached_tokens,
-    )
+    return ResultLine(key, body, None, *(completion or ()))
 
 
 def unwrapped(body: object) -> object:

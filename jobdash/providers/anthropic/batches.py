@@ -5,16 +5,16 @@ Facts are from https://platform.claude.com/docs/en/api/messages/batches unless n
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from urllib.parse import quote, urlsplit
 
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import Status
 from jobdash.domain.time import DAY
-from jobdash.errors import BadResponse, InvalidRequest, NotFound
+from jobdash.errors import BadResponse
 from jobdash.providers.anthropic.info import INFO
 from jobdash.providers.base import RemotePage, Submission
-from jobdash.providers.http_adapter import DirectAdapter, InlineRequests, created, expected
+from jobdash.providers.http_adapter import DirectAdapter, InlineRequests, WithoutFiles, created, expected
 from jobdash.providers.json_values import items, mapping, readable, rfc3339_ms, text, whole, yes_or_no
 from jobdash.providers.refusals import not_expected
 
@@ -28,7 +28,7 @@ _UNDER_WAY = {"in_progress": Status.IN_PROGRESS, "canceling": Status.CANCELLING}
 _ENDED = "ended"
 
 
-class AnthropicBatches(DirectAdapter):
+class AnthropicBatches(WithoutFiles, DirectAdapter):
     """One Anthropic account; ``Account.api_version`` is the header ``anthropic-version``.
 
     A batch has no name, no metadata and no model, and its requests cannot be had back: all that is known of
@@ -68,17 +68,6 @@ class AnthropicBatches(DirectAdapter):
         if answered is not None and text(mapping(answered).get("id")) != remote_id:
             raise BadResponse(f"the provider does not say that {remote_id} is deleted")
 
-    async def delete_file(self, file_id: str) -> None:
-        """Refuse: a batch has no files of its own."""
-        raise InvalidRequest(f"not sent: {file_id} is not a file; Anthropic deletes results with their batch")
-
-    async def upload(self, submission: Submission) -> str:
-        """Return that there is no file: its requests go with the creation."""
-        return ""
-
-    async def _get_file(self, file_id: str) -> Mapping[str, object]:
-        raise NotFound(f"Anthropic keeps no file {file_id}")
-
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         """Create the batch from the file's lines, which are read as they are sent."""
         body = InlineRequests(submission.path)
@@ -95,17 +84,17 @@ class AnthropicBatches(DirectAdapter):
         """Return that an ended batch has one file, which has its errors, too."""
         return ("output",) if "output" in job.files else ()
 
-    async def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
+    def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
         """Stream the results; from the address that the batch names only if the key belongs there."""
         named = job.files[role]
         own = urlsplit(named)[:2] == urlsplit(self.origin)[:2]
-        async for line in self._lines(named if own else self._url(f"{_path(job.remote_id)}/results")):
-            yield line
+        return self._lines(named if own else self._url(f"{_path(job.remote_id)}/results"))
 
     async def results_expire_at(self, job: RemoteJob) -> int | None:
         """Return when the results expire; the record stays."""
-        known = "output" in job.files and job.created_at is not None
-        return job.created_at + RESULTS_KEPT_MS if known and job.created_at is not None else None
+        if "output" not in job.files or job.created_at is None:
+            return None
+        return job.created_at + RESULTS_KEPT_MS
 
 
 def _path(remote_id: str) -> str:

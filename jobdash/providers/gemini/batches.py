@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Self
 from urllib.parse import quote
 
@@ -32,9 +32,9 @@ from jobdash.providers.results import remote_error
 API_VERSION = "v1beta"
 """What the public documentation of batches uses; the SDK's own default is v1."""
 PAGE = 50
+"""Batches with inline results make a list heavy: small pages."""
 FILES_PAGE = 100
 """The largest page of the list of files."""
-"""Batches with inline results make a list heavy: small pages."""
 
 WINDOW_MS = 48 * 3600 * 1000
 """A batch that has not ended 48 hours after its creation expires; the API names no time."""
@@ -212,7 +212,7 @@ class GeminiBatches(HttpAdapter):
             file_id = None if reader.answers else read_job(reader.rest()).files.get(role)
         if file_id is not None:
             path = f"files/{file_id.removeprefix('files/')}:download"
-            async with aclosing(self._http.lines(self._content(path, {"alt": "media"}))) as lines:
+            async with aclosing(self._http.lines(self._download(path, alt="media"))) as lines:
                 async for line in lines:
                     yield line
 
@@ -235,21 +235,16 @@ class GeminiBatches(HttpAdapter):
         """Stream a batch through a reader; yields its inline answers, and reads no further than needed."""
         if not self.info.claims(remote_id):
             raise InvalidRequest(f"not sent: {remote_id} is not the id of a batch at Gemini")
-        async with aclosing(self._http.chunks(self._content(remote_id, {}))) as chunks:
+        async with aclosing(self._http.chunks(self._download(remote_id))) as chunks:
             async for chunk in chunks:
                 for line in reader.feed(chunk):
                     yield line
                 if reader.complete:
                     return
 
-    @asynccontextmanager
-    async def _content(self, path: str, params: dict[str, str]) -> AsyncIterator[AsyncIterator[bytes]]:
-        # The SDK can only push a download into a file or a byte string; we pull its pieces.
-        address = f"{self.origin}/{self._version}/{path}"
-        async with self._http.client.stream(
-            "GET", address, params=params, headers={"x-goog-api-key": self._key}
-        ) as download:
-            yield download.aiter_bytes()
+    def _download(self, path: str, **params: str) -> AbstractAsyncContextManager[AsyncIterator[bytes]]:
+        url = f"{self.origin}/{self._version}/{path}"
+        return self._http.download(url, {"x-goog-api-key": self._key}, **params)
 
 
 def signed_name(submission: Submission) -> str:

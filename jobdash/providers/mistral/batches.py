@@ -140,13 +140,11 @@ class MistralBatches(DirectAdapter):
         """Return when the output file expires; None where it does not say, and for inline results."""
         return None if job.files.get("output") == _INLINE else await super().results_expire_at(job)
 
-    async def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
+    def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
         """Stream the input file, where there is one."""
         if "input" not in job.files:
             raise NotFound(f"{job.remote_id} names no input file, or several")
-        async with aclosing(self.result_lines(job, "input")) as lines:
-            async for line in lines:
-                yield line
+        return self.result_lines(job, "input")
 
 
 def _path(remote_id: str) -> str:

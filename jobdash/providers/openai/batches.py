@@ -6,8 +6,7 @@ Facts are from https://platform.openai.com/docs/api-reference/batch and the batc
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Self
 from urllib.parse import quote
@@ -216,15 +215,14 @@ class OpenAIBatches(HttpAdapter):
 
     def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
         """Stream the output or the error file as it was sent."""
-        return self._http.lines(self._content(job.files[role]))
+        url = f"{self.origin}/files/{quote(job.files[role], safe='')}/content"
+        return self._http.lines(self._http.download(url, self._headers()))
 
-    async def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
+    def input_lines(self, job: RemoteJob) -> AsyncGenerator[bytes, None]:
         """Stream the input file; it can be had until it expires or is deleted."""
         if "input" not in job.files:
             raise NotFound(f"{job.remote_id} names no input file")
-        async with aclosing(self.result_lines(job, "input")) as lines:
-            async for line in lines:
-                yield line
+        return self.result_lines(job, "input")
 
     async def _at_home(self, call: Awaitable[object], *, deadline: float | None = None) -> object:
         """Ask for what every server has; one that knows of no such path may have a wrong address."""
@@ -243,13 +241,6 @@ class OpenAIBatches(HttpAdapter):
         given = self._client.default_headers.items()
         known = {name: value for name, value in given if isinstance(value, str)}
         return bearer(self._key) | known | {"Accept": "application/binary"}
-
-    @asynccontextmanager
-    async def _content(self, file_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        # Without the SDK, which takes half as long again to build this request as to send it.
-        url = f"{self.origin}/files/{quote(file_id, safe='')}/content"
-        async with self._http.client.stream("GET", url, headers=self._headers()) as download:
-            yield download.aiter_bytes()
 
 
 def metadata_of(submission: Submission) -> dict[str, str]:

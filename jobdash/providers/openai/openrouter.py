@@ -12,22 +12,18 @@ from urllib.parse import quote
 
 from jobdash.domain.remote_job import RemoteJob
 from jobdash.domain.status import TERMINAL, Status
-from jobdash.errors import BadResponse, InvalidRequest, NotFound
-from jobdash.providers.base import FilePage, Submission
+from jobdash.errors import BadResponse
+from jobdash.providers.base import Submission
 from jobdash.providers.http import bearer
-from jobdash.providers.http_adapter import InlineRequests, created
+from jobdash.providers.http_adapter import InlineRequests, WithoutFiles, created
 from jobdash.providers.json_values import decode_line, items, mapping, text, unwrapped_object, yes_or_no
 from jobdash.providers.openai.batches import OpenAIBatches
 
 _WITH_RESULTS = TERMINAL - {Status.FAILED}
 
 
-class OpenRouterBatches(OpenAIBatches):
+class OpenRouterBatches(WithoutFiles, OpenAIBatches):
     """One OpenRouter account. A batch carries no metadata: its name and tags are known here alone."""
-
-    async def upload(self, submission: Submission) -> str:
-        """Return that there is no file: its requests go with the creation."""
-        return ""
 
     async def create(self, submission: Submission, file_id: str) -> RemoteJob:
         """Create the batch from the file's lines; its endpoint and model have to come before them."""
@@ -46,19 +42,6 @@ class OpenRouterBatches(OpenAIBatches):
             and not yes_or_no(named.get("deleted"))
         ):
             raise BadResponse(f"the server does not say that {remote_id} is deleted")
-
-    async def delete_file(self, file_id: str) -> None:
-        """Refuse: a batch has no files."""
-        raise InvalidRequest(
-            f"not sent: {file_id} is not a file; OpenRouter deletes results with their batch"
-        )
-
-    async def files(self, cursor: str | None = None) -> FilePage:
-        """Refuse: there are no files."""
-        raise InvalidRequest("not sent: OpenRouter has no list of files")
-
-    async def _get_file(self, file_id: str) -> Mapping[str, object]:
-        raise NotFound(f"OpenRouter keeps no file {file_id}")
 
     def result_roles(self, job: RemoteJob) -> tuple[str, ...]:
         """Return that a batch that has ended has one list of results, which has its errors, too."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from jobdash_acme import INFO
@@ -70,15 +69,9 @@ class AcmeBatches(HttpAdapter):
     def result_roles(self, job: RemoteJob) -> tuple[str, ...]:
         return ("output",)
 
-    async def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._http.lines(self._content(f"/jobs/{job.remote_id}/answers"))) as lines:
-            async for line in lines:
-                yield line
-
-    @asynccontextmanager
-    async def _content(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        async with self._http.client.stream("GET", self.origin + path, headers=self._sent) as download:
-            yield download.aiter_bytes()
+    def result_lines(self, job: RemoteJob, role: str) -> AsyncGenerator[bytes, None]:
+        url = f"{self.origin}/jobs/{job.remote_id}/answers"
+        return self._http.lines(self._http.download(url, self._sent))
 
 
 def read_job(value: object) -> RemoteJob:
