@@ -7,11 +7,13 @@ with an `EngineSettings`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Protocol
 
+from jobdash.domain.text import redact
 from jobdash.errors import ConfigError
 
 GROUP = "jobdash.engines"
@@ -31,6 +33,10 @@ class EngineSettings:
     """Seconds between two polls for delivered keys."""
     queue: str = "jobdash"
     """Names the queue of this store among all that may be in the same database: ``jobdash.SCHEMA`` there."""
+
+    def in_queue(self, text: str) -> str:
+        """Name a key among those of all stores in the database: a copied store has the same ids."""
+        return f"{self.queue}/{text}"
 
 
 class Engine(Protocol):
@@ -60,6 +66,21 @@ class Engine(Protocol):
 
 class EngineAway(Exception):
     """The engine's database cannot be reached; the text is a sentence."""
+
+
+@contextmanager
+def away_on(*errors: type[Exception]) -> Iterator[None]:
+    """Raise `EngineAway` for these errors of a database's driver; also a decorator."""
+    try:
+        yield
+    except errors as error:
+        raise EngineAway(f"the engine's database cannot be reached: {words_of(error)}") from None
+
+
+def words_of(error: Exception) -> str:
+    """Return what is wrong in one line, without an address that may hold a password."""
+    cause = error.__cause__ or error
+    return redact(str(cause).strip().partition("\n")[0]) or type(cause).__name__
 
 
 def load_engine(name: str, settings: EngineSettings) -> Engine:

@@ -20,8 +20,7 @@ from dbos import DBOS, DBOSConfig, Serializer, SetEnqueueOptions, SetWorkflowID
 from dbos import _serialization as serialization
 from sqlalchemy.exc import DBAPIError
 
-from jobdash.domain.text import redact
-from jobdash.engines.base import SCHEMAS, EngineAway, EngineSettings
+from jobdash.engines.base import SCHEMAS, EngineSettings, away_on, words_of
 from jobdash.errors import ConfigError
 
 _APPLICATION, _WORKFLOW, _VERSION = "jobdash", "jobdash.part", "jobdash-1"
@@ -93,19 +92,14 @@ class DbosEngine:
                 on_conflict="always_update",
             )
         except (DBAPIError, OSError) as error:
-            raise ConfigError(f"the engine's database cannot be used: {_words(error)}") from None
+            raise ConfigError(f"the engine's database cannot be used: {words_of(error)}") from None
 
+    @away_on(DBAPIError)
     def dispatch(self, keys: Sequence[str]) -> None:
         """Have each key delivered; see `Engine.dispatch`."""
-        try:
-            self._dispatch(list(keys))
-        except DBAPIError as error:
-            raise EngineAway(f"the engine's database cannot be reached: {_words(error)}") from None
-
-    def _dispatch(self, keys: list[str]) -> None:
         if not keys:
             return
-        ids = {self._id(key): key for key in keys}
+        ids = {self._settings.in_queue(key): key for key in keys}
         known = DBOS.list_workflows(workflow_ids=[*ids], load_input=False, load_output=False)
         now = time.time()
         keep = {
@@ -121,28 +115,17 @@ class DbosEngine:
                 with SetWorkflowID(id_), SetEnqueueOptions(app_version=_VERSION):
                     DBOS.enqueue_workflow(self._settings.queue, self._part, key)
 
-    def _id(self, text: str) -> str:
-        """Name a key among those of all stores in the database: a copied store has the same ids."""
-        return f"{self._settings.queue}/{text}"
-
+    @away_on(DBAPIError)
     def forget(self, jobs: Sequence[str]) -> None:
         """Drop what is kept of jobs that have ended; see `Engine.forget`."""
-        try:
-            for job in jobs:
-                found = DBOS.list_workflows(
-                    workflow_id_prefix=self._id(f"{job}."), load_input=False, load_output=False, limit=500
-                )
-                if found:
-                    DBOS.delete_workflows([each.workflow_id for each in found])
-        except DBAPIError as error:
-            raise EngineAway(f"the engine's database cannot be reached: {_words(error)}") from None
+        for job in jobs:
+            prefix = self._settings.in_queue(f"{job}.")
+            found = DBOS.list_workflows(
+                workflow_id_prefix=prefix, load_input=False, load_output=False, limit=500
+            )
+            if found:
+                DBOS.delete_workflows([each.workflow_id for each in found])
 
     def stop(self, patience_s: float) -> None:
         """Deliver nothing more; see `Engine.stop`."""
         DBOS.destroy(workflow_completion_timeout_sec=max(1, round(patience_s)), destroy_registry=True)
-
-
-def _words(error: Exception) -> str:
-    """Return what is wrong in one line, without an address that may hold a password."""
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return redact(str(cause).partition("\n")[0]) or type(cause).__name__

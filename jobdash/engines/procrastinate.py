@@ -22,10 +22,10 @@ from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from psycopg.conninfo import make_conninfo
 
-from jobdash.domain.text import redact
-from jobdash.engines.base import SCHEMAS, EngineAway, EngineSettings
+from jobdash.engines.base import SCHEMAS, EngineSettings, away_on, words_of
 from jobdash.errors import ConfigError
 
+_DATABASE_ERRORS = (psycopg.Error, ConnectorException)
 _TASK, _SCHEMA = "jobdash.part", f"{SCHEMAS}_p"
 _OVERDUE_S = 15
 """A key that was taken so long ago, and is due, was taken by a worker that is gone."""
@@ -79,8 +79,8 @@ class ProcrastinateEngine:
                 connector=SyncPsycopgConnector(conninfo=self._conninfo, min_size=1, max_size=2)
             )
             self._sender.open()
-        except (psycopg.Error, ConnectorException) as error:
-            raise ConfigError(f"the engine's database cannot be used: {_words(error)}") from None
+        except _DATABASE_ERRORS as error:
+            raise ConfigError(f"the engine's database cannot be used: {words_of(error)}") from None
         self._part = self._sender.task(name=_TASK, queue=self._settings.queue)(_unused)
         ready = threading.Event()
         self._thread = threading.Thread(
@@ -121,7 +121,7 @@ class ProcrastinateEngine:
                 try:
                     await self._deliver(app, concurrency, ready)
                 except Exception as error:  # noqa: BLE001 - whatever it is: keys are delivered again afterwards
-                    self._failure = _words(error)
+                    self._failure = words_of(error)
                 await asyncio.sleep(_AGAIN_S)
 
     async def _deliver(self, app: App, concurrency: int, ready: threading.Event) -> None:
@@ -154,35 +154,25 @@ class ProcrastinateEngine:
                 self._running -= 1
                 self._returned.notify_all()
 
+    @away_on(*_DATABASE_ERRORS)
     def dispatch(self, keys: Sequence[str]) -> None:
         """Have each key delivered; see `Engine.dispatch`."""
         if not keys:
             return
-        locks = {self._lock(key): key for key in keys}
-        try:
-            connector = self._sender.connector
-            connector.get_sync_connector().execute_query(_DROP_ENDED, locks=[*locks])
-            rows = connector.get_sync_connector().execute_query_all(_KNOWN, locks=[*locks])
-            known = {row["lock"] for row in rows}
-            for lock, key in locks.items():
-                if lock not in known:
-                    with suppress(AlreadyEnqueued):
-                        self._part.configure(lock=lock, queueing_lock=lock).defer(key=key)
-        except (psycopg.Error, ConnectorException) as error:
-            raise EngineAway(f"the engine's database cannot be reached: {_words(error)}") from None
+        locks = {self._settings.in_queue(key): key for key in keys}
+        connector = self._sender.connector.get_sync_connector()
+        connector.execute_query(_DROP_ENDED, locks=[*locks])
+        known = {row["lock"] for row in connector.execute_query_all(_KNOWN, locks=[*locks])}
+        for lock, key in locks.items():
+            if lock not in known:
+                with suppress(AlreadyEnqueued):
+                    self._part.configure(lock=lock, queueing_lock=lock).defer(key=key)
 
-    def _lock(self, text: str) -> str:
-        """Name a key among those of all stores in the database: a copied store has the same ids."""
-        return f"{self._settings.queue}/{text}"
-
+    @away_on(*_DATABASE_ERRORS)
     def forget(self, jobs: Sequence[str]) -> None:
         """Drop what is kept of jobs that have ended; see `Engine.forget`."""
-        try:
-            self._sender.connector.get_sync_connector().execute_query(
-                _FORGET, jobs=[self._lock(job) for job in jobs]
-            )
-        except (psycopg.Error, ConnectorException) as error:
-            raise EngineAway(f"the engine's database cannot be reached: {_words(error)}") from None
+        connector = self._sender.connector.get_sync_connector()
+        connector.execute_query(_FORGET, jobs=[self._settings.in_queue(job) for job in jobs])
 
     def stop(self, patience_s: float) -> None:
         """Deliver nothing more; see `Engine.stop`."""
@@ -202,9 +192,3 @@ class ProcrastinateEngine:
 
 def _unused(key: str) -> None:
     """Stand for the task where keys are deferred; the worker's own is called."""
-
-
-def _words(error: Any) -> str:
-    """Return what is wrong in one line, without an address that may hold a password."""
-    cause = error.__cause__ or error
-    return redact(str(cause).strip().partition("\n")[0]) or type(cause).__name__

@@ -21,7 +21,7 @@ class NotConforming(AssertionError):
     """An engine does something else than the Protocol promises."""
 
 
-def wait_for(condition: Callable[[], bool], what: str, within_s: float | None = None) -> None:
+def wait_for(condition: Callable[[], object], what: str, within_s: float | None = None) -> None:
     """Wait until something is so; raises `NotConforming` when it is not in time."""
     until = time.monotonic() + (DEADLINE_S if within_s is None else within_s)
     while not condition():
@@ -39,29 +39,22 @@ def stays(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.01)
 
 
-class Deliveries:
-    """Counts the keys that an engine delivers; each call may be held up."""
+class DeliveryCounts:
+    """What a worker was delivered."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self.keys: Counter[str] = Counter()
         self.running = 0
         self.most = 0
         """How many calls ran at once."""
-        self.open = threading.Event()
-        self.open.set()
 
-    def handle(self, key: str) -> None:
-        """Count a key, and return when calls are not held up."""
-        with self._lock:
-            self.keys[key] += 1
-            self.running += 1
-            self.most = max(self.most, self.running)
-        self.open.wait(DEADLINE_S)
-        with self._lock:
-            self.running -= 1
+    def begin(self, key: str) -> None:
+        """Count a key whose call begins."""
+        self.keys[key] += 1
+        self.running += 1
+        self.most = max(self.most, self.running)
 
-    def wait_for(self, condition: Callable[[], bool], what: str, within_s: float | None = None) -> None:
+    def wait_for(self, condition: Callable[[], object], what: str, within_s: float | None = None) -> None:
         """Wait until something is so."""
         try:
             wait_for(condition, what, within_s)
@@ -75,6 +68,24 @@ class Deliveries:
             f"{len(keys)} keys have to be delivered, {[*keys][:3]} and so on",
             within_s,
         )
+
+
+class Deliveries(DeliveryCounts):
+    """Counts the keys that an engine delivers; each call may be held up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lock = threading.Lock()
+        self.open = threading.Event()
+        self.open.set()
+
+    def handle(self, key: str) -> None:
+        """Count a key, and return when calls are not held up."""
+        with self._lock:
+            self.begin(key)
+        self.open.wait(DEADLINE_S)
+        with self._lock:
+            self.running -= 1
 
     def stays(self, condition: Callable[[], bool], what: str) -> None:
         """Raise when something does not stay so for a while."""

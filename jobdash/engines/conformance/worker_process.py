@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +17,7 @@ from importlib import import_module
 from typing import Any
 
 from jobdash.engines.base import Engine, EngineAway, EngineSettings
-from jobdash.engines.conformance.deliveries import DEADLINE_S, NotConforming, wait_for
+from jobdash.engines.conformance.deliveries import DEADLINE_S, DeliveryCounts, NotConforming
 from jobdash.errors import ConfigError
 
 
@@ -38,13 +37,13 @@ class EngineUnderTest:
         return engine
 
 
-class WorkerProcess:
+class WorkerProcess(DeliveryCounts):
     """A worker that runs; its calls are held up until `open_gate`, or not at all."""
 
     def __init__(self, tested: EngineUnderTest, worker: str, concurrency: int, *, held: bool) -> None:
+        super().__init__()
         self.name = worker
-        self.keys: Counter[str] = Counter()
-        self.running = self.most = self.dispatched = 0
+        self.dispatched = 0
         self.away = 0
         """How often a dispatch has found the engine's database away."""
         self.started = self.stopped = False
@@ -80,9 +79,7 @@ class WorkerProcess:
         for line in self._process.stdout:
             event, text = json.loads(line)
             if event == "delivered":
-                self.keys[text] += 1
-                self.running += 1
-                self.most = max(self.most, self.running)
+                self.begin(text)
             elif event == "returned":
                 self.running -= 1
             elif event == "dispatched":
@@ -110,20 +107,9 @@ class WorkerProcess:
 
     def wait_for(self, condition: Any, what: str, within_s: float | None = None) -> None:
         """Wait until something is so of it."""
-        try:
-            wait_for(lambda: bool(self.broken) or condition(), "", within_s)
-        except NotConforming:
-            raise NotConforming(f"{self.name}: {what}; delivered: {dict(self.keys)}") from None
+        super().wait_for(lambda: self.broken or condition(), f"{self.name}: {what}", within_s)
         if self.broken:
             raise NotConforming(f"{self.name}: {self.broken}")
-
-    def wait_for_keys(self, keys: Sequence[str], within_s: float | None = None) -> None:
-        """Wait until keys were delivered to it, and their calls have returned."""
-        self.wait_for(
-            lambda: set(keys) <= set(self.keys) and not self.running,
-            f"{len(keys)} keys have to be delivered, {[*keys][:3]} and so on",
-            within_s,
-        )
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
