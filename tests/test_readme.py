@@ -123,9 +123,8 @@ def profiles() -> str:
     for profile in (each for info in bundled().values() for each in info.profiles if each.name != info.name):
         hosts = ", ".join(f"`{host}`" for host in profile.hosts)
         address = f"`{profile.base_url}`" if profile.base_url else hosts or "yours"
-        rows.append(
-            [f"`{profile.name}`", address, ", ".join(profile.windows), "; ".join(differences(profile))]
-        )
+        windows = (" to " if profile.any_window_between else ", ").join(profile.windows)
+        rows.append([f"`{profile.name}`", address, windows, "; ".join(differences(profile))])
     return table(*rows)
 
 

@@ -136,10 +136,12 @@ class AccountReader:
                     words = f"the address of the environment is not used: it goes with {base.key_env}"
                     self._warn(f"{where} {words}")
         profile = chosen_profile(info, chosen, url)
-        lifetimes = read_lifetimes(values, profile)
-        headers = read_headers(
-            values.get("headers", {}), self._env, lambda words: self._warn(f"{where} {words}")
-        )
+
+        def warn(words: str) -> None:
+            self._warn(f"{where} {words}")
+
+        lifetimes = read_lifetimes(values, profile, warn)
+        headers = read_headers(values.get("headers", {}), self._env, warn)
         key_env = profile.key_env if key_env is None else key_env
         if not key_env:
             raise ValueError("it wants api_key_env, the environment variable that holds the key")

@@ -111,14 +111,13 @@ def read_list_history(values: Mapping[str, Any]) -> int:
     return DEFAULT_LIST_HISTORY_MS if given is None else _span("list_history", given)
 
 
-def read_lifetimes(values: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
+def read_lifetimes(
+    values: Mapping[str, Any], profile: Profile, warn: Callable[[str], object]
+) -> dict[str, Any]:
     """Read the settings about how long a batch and its files may take and stay; ValueError for wrong ones."""
     window, expiry = values.get("completion_window"), values.get("files_expire")
     if window is not None and profile.windows:
-        spans = [parse_span(each) for each in profile.windows]
-        if not min(spans) <= _span("completion_window", window) <= max(spans):
-            there = " to ".join(sorted(profile.windows, key=parse_span))
-            raise ValueError(f"completion_window: {profile.title} takes {there}, not {window}")
+        window = _window(window, profile, warn)
     kept = None if expiry is None else _span("files_expire", expiry)
     if kept is not None:
         if profile.file_expiry is None:
@@ -128,6 +127,20 @@ def read_lifetimes(values: Mapping[str, Any], profile: Profile) -> dict[str, Any
         if not least <= kept <= most:
             raise ValueError(f"files_expire: {profile.title} takes {short_span(least)} to {short_span(most)}")
     return {"completion_window": window, "files_expire_ms": kept}
+
+
+def _window(given: str, profile: Profile, warn: Callable[[str], object]) -> str:
+    """Return a completion window as its server writes it; warn of one that it is not known to take."""
+    span, known = _span("completion_window", given), {parse_span(each): each for each in profile.windows}
+    if span in known:
+        return known[span]
+    there = (" to " if profile.any_window_between else " or ").join(known[each] for each in sorted(known))
+    words = f"completion_window: {profile.title} takes {there}, not {given}"
+    if not min(known) < span < max(known):
+        raise ValueError(words)
+    if not profile.any_window_between:
+        warn(words)
+    return given
 
 
 def _span(name: str, value: str) -> int:

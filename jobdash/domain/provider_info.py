@@ -81,6 +81,8 @@ class Profile(NamedTuple):
     """The class for what no table can say: ``module:class``; empty: its provider's."""
     remark: str = ""
     """What else is to be known of it, for a person."""
+    any_window_between: bool = False
+    """It takes any window between the shortest and the longest of ``windows``; else these alone."""
 
     def address(self, base_url: str) -> str:
         """Return an address with the path of the API, where it has none."""

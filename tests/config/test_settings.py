@@ -819,7 +819,7 @@ def test_an_account_of_the_file_names_its_profile(tmp_path: Path) -> None:
         ('completion_window = "7d"', "completion_window: OpenAI takes 24h, not 7d"),
         ('completion_window = "soon"', "completion_window: 'soon' is not a span of time"),
         ('profile = "groq"\ncompletion_window = "8d"', "completion_window: Groq takes 24h to 7d, not 8d"),
-        ('profile = "doubleword"\ncompletion_window = "2d"', "Doubleword takes 1h to 24h, not 2d"),
+        ('profile = "doubleword"\ncompletion_window = "2d"', "Doubleword takes 1h or 24h, not 2d"),
         ('files_expire = "60d"', "files_expire: OpenAI takes 1h to 30d"),
         ('base_url = "https://r.openai.azure.com"\nfiles_expire = "2d"', "Azure OpenAI takes 14d to 30d"),
         ('profile = "groq"\nfiles_expire = "2d"', "files_expire: Groq is not known to take a time"),
@@ -831,6 +831,25 @@ def test_a_profile_that_does_not_fit_is_named(tmp_path: Path, lines: str, words:
     found = mistake(tmp_path, f"{AT_OPENAI}{lines}", WORK_KEY="sk-one")
     assert found.startswith("account work is not used: ")
     assert words in found
+
+
+@pytest.mark.parametrize(
+    ("profile", "window", "sent", "warned"),
+    [
+        ("openai", "1d", "24h", False),  # the server compares texts
+        ("groq", "48h", "48h", False),  # any between 24h and 7d
+        ("groq", "168h", "7d", False),
+        ("doubleword", "2h", "2h", True),
+    ],
+)
+def test_a_window_is_sent_as_its_server_writes_it_and_one_that_it_does_not_have_is_warned_of(
+    tmp_path: Path, profile: str, window: str, sent: str, warned: bool
+) -> None:
+    lines = f'{AT_OPENAI}profile = "{profile}"\ncompletion_window = "{window}"'
+    found = settings(tmp_path, lines, WORK_KEY="sk-one")
+    assert found.accounts[0].completion_window == sent
+    words = "[accounts.work] completion_window: Doubleword takes 1h or 24h, not 2h"
+    assert [words in each for each in found.warnings] == ([True] if warned else [])
 
 
 def test_a_server_that_is_not_listed_takes_any_window(tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ PROFILES = (
         title="Groq",
         base_url="https://api.groq.com/openai/v1",
         hosts=("api.groq.com",),
-        windows=("24h", "7d"),
+        windows=("24h", "7d"),  # https://console.groq.com/docs/api-reference#batches
+        any_window_between=True,
         pages=False,
     ),
     Profile(
@@ -86,6 +87,7 @@ PROFILES = (
         base_url="https://dashscope.aliyuncs.com/compatible-mode/v1",
         hosts=("dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com"),
         windows=("24h", "14d"),
+        any_window_between=True,
     ),
     # https://novita.ai/docs/api-reference/model-apis-llm-create-batch
     Profile(
