@@ -20,7 +20,6 @@ provider refused, `StoreError` for the store.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -150,18 +149,9 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
-    found: _List[T] = []
-    errors: _List[BaseException] = []
+    from concurrent.futures import ThreadPoolExecutor
 
-    def run() -> None:
-        try:
-            found.append(asyncio.run(work))
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="jobdash-batches")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return found[0]
+    pool = ThreadPoolExecutor(1, "jobdash-batches")
+    done = pool.submit(asyncio.run, work)
+    pool.shutdown(wait=False)  # a Ctrl-C while it is waited for is raised at once
+    return done.result()

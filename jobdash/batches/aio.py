@@ -91,8 +91,11 @@ class _Session:
         copy = None if key is None else input_copy(self.config.store_path, key)
         return (copy,) if copy is not None and copy.is_file() else ()
 
-    async def row(self, word: str | Batch) -> JobRow:
-        """Return the job that a word names, looked up at the accounts where it is not known here."""
+    async def row(self, word: str | Batch, *, sync: bool = False) -> JobRow:
+        """Return the job that a word names, looked up at the accounts where it is not known here.
+
+        ``sync``: where it has not ended, as its account has it now.
+        """
         text = word.id if isinstance(word, Batch) else word
         if not isinstance(text, str):
             raise UsageError(f"a batch has to be a Batch or a text that names it, not {type(text).__name__}")
@@ -106,6 +109,9 @@ class _Session:
             raise JobNotFound(f"no job {clean(text, 80)!r}")
         if not rules_of(row).at_provider:
             raise JobNotFound(f"{clean(text, 80)!r} is a script's job, and no batch")
+        if sync and row.unfinished and self.config.account(row.account) is not None:
+            await self.syncs.run([row.account])
+            return await self.row(row.public_id)
         return row
 
 
@@ -224,10 +230,7 @@ async def get(
 ) -> Batch:
     """Return a batch as it is now; see `jobdash.batches.get`."""
     async with _session(database, config) as session:
-        row = await session.row(batch)
-        if sync and row.unfinished and session.config.account(row.account) is not None:
-            await session.syncs.run([row.account])
-        return session.batch(row)
+        return session.batch(await session.row(batch, sync=sync))
 
 
 async def list(
@@ -304,10 +307,7 @@ async def resume(
         raise UsageError(f"only={wrong[0]!r} is not one of {', '.join(RETRYABLE)}")
     choices = Choices(only=tuple(only), input=None if requests is None else Path(requests))
     async with _session(database, config) as session:
-        row = await session.row(batch)
-        if row.unfinished and session.config.account(row.account) is not None:
-            await session.syncs.run([row.account])
-            row = await session.row(batch)
+        row = await session.row(batch, sync=True)
         plan = plan_jobs(Action.RETRY, [row], session.work.situation(), choices, browser=session.browser)
         (decision,) = plan.decisions
         if not decision.acts:
@@ -339,10 +339,7 @@ async def fetch(
 ) -> FetchedBatch:
     """Return where the results of a batch are, fetched into the results folder if they are not here."""
     async with _session(database, config) as session:
-        row = await session.row(batch)
-        if row.unfinished and not partial and session.config.account(row.account) is not None:
-            await session.syncs.run([row.account])
-            row = await session.row(batch)
+        row = await session.row(batch, sync=not partial)
         job = session.browser.job(row.id)
         kept = None if job is None else kept_folder(job)  # of an earlier fetch, wherever that was to
         folder = session.config.results_folder if kept is None else kept.path.parent
