@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from jobdash.demo.emulator.batch import (
     BatchFile,
@@ -286,23 +287,13 @@ class Emulator:
         self.latency = latency
         self.journal = Journal()
         self.faults = Faults(seed)
-        ids = IdGenerator(seed)
-        batch_speed = Speed(speed, self.clock.now())
-        self.openai = EmulatedProvider(OPENAI, clock=self.clock, ids=ids, key=OPENAI_KEY, speed=batch_speed)
-        self.gemini = EmulatedProvider(GEMINI, clock=self.clock, ids=ids, key=GEMINI_KEY, speed=batch_speed)
-        self.anthropic = EmulatedProvider(
-            ANTHROPIC, clock=self.clock, ids=ids, key=ANTHROPIC_KEY, speed=batch_speed
-        )
-
-        self.mistral = EmulatedProvider(
-            MISTRAL, clock=self.clock, ids=ids, key=MISTRAL_KEY, speed=batch_speed
-        )
-        self.profiles = {
-            name: EmulatedProvider(
-                traits, clock=self.clock, ids=ids, key=f"emulated-{name}", speed=batch_speed
-            )
-            for name, traits in PROFILES.items()
-        }
+        pace = Speed(speed, self.clock.now())
+        make = partial(EmulatedProvider, clock=self.clock, ids=IdGenerator(seed), speed=pace)
+        self.openai = make(OPENAI, key=OPENAI_KEY)
+        self.gemini = make(GEMINI, key=GEMINI_KEY)
+        self.anthropic = make(ANTHROPIC, key=ANTHROPIC_KEY)
+        self.mistral = make(MISTRAL, key=MISTRAL_KEY)
+        self.profiles = {name: make(each, key=f"emulated-{name}") for name, each in PROFILES.items()}
 
     @property
     def providers(self) -> tuple[EmulatedProvider, ...]:

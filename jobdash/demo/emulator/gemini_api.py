@@ -20,6 +20,7 @@ from jobdash.demo.emulator.web import (
     JsonObject,
     api_app,
     gemini_form,
+    parse_object,
     read_number,
     read_object,
 )
@@ -44,13 +45,11 @@ def read_file(content: bytes, *, embeddings: bool = False) -> tuple[BatchRequest
     keys: list[str] = []
     errors: list[LineError] = []
     for number, line in enumerate(content.splitlines(), start=1):
-        try:
-            item = json.loads(line)
-        except ValueError:
-            item = None
-        if not isinstance(item, dict) or not isinstance(item.get("request"), dict):
+        item = parse_object(line)
+        request = None if item is None else item.get("request")
+        if item is None or not isinstance(request, dict):
             errors.append(LineError("INVALID_ARGUMENT", "not a JSON object with a request", number))
-        elif wrong in item["request"] and without not in item["request"]:
+        elif wrong in request and without not in request:
             errors.append(LineError("INVALID_ARGUMENT", f'Unknown name "{wrong}" at request', number))
         else:
             keys.append(str(item.get("key", "")))
@@ -208,8 +207,7 @@ class _Gemini(ApiHandlers):
         config = _object(batch_wanted, "inputConfig")
         plan, file_name = self._provider.plan, config.get("fileName")
         if isinstance(file_name, str):
-            file = account.files.get(file_name)
-            content = None if file is None else self.file_content(file)
+            content = self.content_of(account, file_name)
             if content is None:
                 raise ApiError(404, f"File not found: {file_name}.")
             requests, errors = read_file(content, embeddings=embeddings)

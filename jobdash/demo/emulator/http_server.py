@@ -28,8 +28,6 @@ from jobdash.demo.emulator.web import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from jobdash.demo.emulator.emulator import Emulator

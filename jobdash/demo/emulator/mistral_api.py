@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,19 +19,26 @@ from jobdash.demo.emulator.batch import (
     UploadedFile,
 )
 from jobdash.demo.emulator.batch_plan import BatchScript, Ending, LineError, Phase
-from jobdash.demo.emulator.emulator import EmulatedProvider
 from jobdash.demo.emulator.openai_api import OpenAIHandlers
 from jobdash.demo.emulator.openai_view import result_line
-from jobdash.demo.emulator.timeline import BatchSnapshot
-from jobdash.demo.emulator.web import ApiError, JsonObject, api_app, jsonl_pieces, mistral_form, read_object
+from jobdash.demo.emulator.web import (
+    ApiError,
+    JsonObject,
+    api_app,
+    jsonl_pieces,
+    mistral_form,
+    parse_object,
+    read_object,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.applications import Starlette
     from starlette.requests import Request
 
     from jobdash.demo.emulator.emulator import EmulatedProvider
+    from jobdash.demo.emulator.timeline import BatchSnapshot
 
 _LARGEST_PAGE = 1000
 _LONGEST_HOURS = 7 * 24
@@ -100,8 +106,7 @@ class _Mistral(OpenAIHandlers):
         lines, input_file = _inline(wanted), None
         if isinstance(files, list) and files:
             input_file = str(files[0])
-            file = account.files.get(input_file)
-            content = None if file is None else self.file_content(file)
+            content = self.content_of(account, input_file)
             if content is None:
                 raise ApiError(404, f"File {input_file} not found.")
             lines = content.splitlines()
@@ -148,11 +153,8 @@ def read_lines(lines: list[bytes]) -> tuple[BatchRequests, tuple[LineError, ...]
     ids: list[str] = []
     errors: list[LineError] = []
     for number, line in enumerate(lines, start=1):
-        try:
-            request = json.loads(line)
-        except ValueError:
-            request = None
-        if not isinstance(request, dict) or not isinstance(request.get("body"), dict):
+        request = parse_object(line)
+        if request is None or not isinstance(request.get("body"), dict):
             errors.append(LineError("invalid", "Invalid request: a line has to have a body", number))
         else:
             ids.append(str(request.get("custom_id") or number))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from jobdash.demo.emulator.web import (
     JsonObject,
     api_app,
     openai_form,
+    parse_object,
     read_number,
     read_object,
     streamed,
@@ -81,7 +81,7 @@ class _InputReader:
         self.errors.append(LineError(code, message, line, param))
 
     def read(self, number: int, line: bytes) -> None:
-        request = _parse(line)
+        request = parse_object(line)
         if request is None:
             self.complain("invalid_json_line", "This line is not parseable as valid JSON.", number)
             return
@@ -113,14 +113,6 @@ class _InputReader:
         elif model != self.model:
             message = f"The model '{model}' differs from '{self.model}'; a batch has one model."
             self.complain("mismatched_model", message, number, "body.model")
-
-
-def _parse(line: bytes) -> dict[str, object] | None:
-    try:
-        request = json.loads(line)
-    except ValueError:
-        return None
-    return request if isinstance(request, dict) else None
 
 
 def openai_app(provider: EmulatedProvider, accepts: Callable[[str], bool]) -> Starlette:
@@ -222,10 +214,10 @@ class OpenAIHandlers(ApiHandlers):
         """Make a batch of an uploaded file."""
         account = self.account(request)
         wanted = await read_object(request)
-        file = account.files.get(_text(wanted, "input_file_id"))
-        content = None if file is None else self.file_content(file)
-        if file is None or content is None:
-            raise ApiError(400, f"Invalid file id '{wanted['input_file_id']}'.", param="input_file_id")
+        file_id = _text(wanted, "input_file_id")
+        content = self.content_of(account, file_id)
+        if content is None:
+            raise ApiError(400, f"Invalid file id '{file_id}'.", param="input_file_id")
         endpoint = _text(wanted, "endpoint")
         if endpoint not in ENDPOINTS:
             raise ApiError(
@@ -244,7 +236,7 @@ class OpenAIHandlers(ApiHandlers):
             own = plan.switches or self._provider.switches
             plan = replace(plan, switches=replace(own, results_kept=float(kept["seconds"])))
         script = BatchScript(model=found.model, endpoint=endpoint, metadata=_read_metadata(wanted), plan=plan)
-        batch = self._provider.create(self.key(request), script, found.requests, file.id)
+        batch = self._provider.create(self.key(request), script, found.requests, file_id)
         return JSONResponse(self.batch_shown(batch))
 
     def batch_shown(self, batch: EmulatedBatch) -> JsonObject:
@@ -270,8 +262,7 @@ class OpenAIHandlers(ApiHandlers):
         return (LineError("token_limit_exceeded", message),)
 
     def _tokens_of(self, account: EmulatedAccount, batch: EmulatedBatch) -> int:
-        file = None if batch.input_file is None else account.files.get(batch.input_file)
-        content = None if file is None else self.file_content(file)
+        content = None if batch.input_file is None else self.content_of(account, batch.input_file)
         # One that is refused takes no room, also while it is validated.
         refused = batch.plan.ending is Ending.FAILS
         return 0 if content is None or refused else _tokens(content)

@@ -78,8 +78,7 @@ class _Novita(OpenAIHandlers):
             if name.endswith("_at") and isinstance(value, int):
                 moment = dt.datetime.fromtimestamp(value, dt.UTC).isoformat()
                 shown[name] = moment if name == "created_at" else {"Time": moment, "Valid": True}
-        if isinstance(errors := shown["errors"], dict):
-            shown["errors"] = "; ".join(error["message"] for error in errors["data"])
+        shown["errors"] = _messages(shown)
         return shown
 
 
@@ -132,8 +131,6 @@ class _Together(OpenAIHandlers):
         shown, snapshot = super().batch_shown(batch), self._provider.snapshot_of(batch)
         phase = snapshot.phase
         word = Phase.IN_PROGRESS if phase in {Phase.FINALIZING, Phase.CANCELLING} else phase
-        errors = shown["errors"]
-        ended = next((shown[name] for name in _ENDED if shown[name] is not None), None)
         return {
             "id": batch.id,
             "status": self._provider.switches_of(batch).words.get(phase) or word.upper(),
@@ -144,11 +141,9 @@ class _Together(OpenAIHandlers):
             "error_file_id": shown["error_file_id"],
             "progress": 100 * snapshot.processed / max(1, snapshot.total),
             "created_at": _text_time(shown["created_at"]),
-            "completed_at": _text_time(ended),
+            "completed_at": _text_time(_ended_at(shown)),
             "job_deadline": _text_time(shown["expires_at"]),
-            "error": "; ".join(error["message"] for error in errors["data"])
-            if isinstance(errors, dict)
-            else None,
+            "error": _messages(shown),
         }
 
 
@@ -195,7 +190,6 @@ class _OpenRouter(OpenAIHandlers):
 
     def batch_shown(self, batch: EmulatedBatch) -> JsonObject:
         shown, snapshot = super().batch_shown(batch), self._provider.snapshot_of(batch)
-        ended = next((shown[name] for name in _ENDED if shown[name] is not None), None)
         kept = ("id", "object", "endpoint", "model", "status", "created_at", "completion_window", "usage")
         counts = {"total": snapshot.total, "completed": snapshot.succeeded, "failed": snapshot.failed}
         errors = shown["errors"]
@@ -207,7 +201,7 @@ class _OpenRouter(OpenAIHandlers):
         return {name: shown[name] for name in kept} | {
             **spent,
             "request_counts": None if shown["request_counts"] is None else counts,
-            "finalized_at": ended,
+            "finalized_at": _ended_at(shown),
             "error": failed,
             "results": None,
         }
@@ -221,6 +215,16 @@ def _paid(usage: JsonObject) -> float:
 
 MOST_INLINE = 5_000
 _ENDED = ("completed_at", "failed_at", "expired_at", "cancelled_at")
+
+
+def _ended_at(shown: JsonObject) -> object:
+    return next((shown[name] for name in _ENDED if shown[name] is not None), None)
+
+
+def _messages(shown: JsonObject) -> str | None:
+    """The errors of a batch as one text."""
+    errors = shown["errors"]
+    return "; ".join(each["message"] for each in errors["data"]) if isinstance(errors, dict) else None
 
 
 def _text_time(value: object) -> str | None:

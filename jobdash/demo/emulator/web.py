@@ -150,6 +150,15 @@ def streamed(pieces: Iterable[bytes], media_type: str) -> StreamingResponse:
     return StreamingResponse(sent(), media_type=media_type)
 
 
+def parse_object(line: bytes) -> JsonObject | None:
+    """A line as the JSON object that it has to be; None for anything else."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 async def read_object(request: Request) -> JsonObject:
     """The body, which has to be a JSON object."""
     try:
@@ -225,6 +234,11 @@ class ApiHandlers(ABC):
         for file in files:
             if (content := self.file_content(file)) is not None:
                 yield file, content
+
+    def content_of(self, account: EmulatedAccount, file_id: str) -> bytes | None:
+        """The bytes of the file of an id; None where there is no such file."""
+        file = account.files.get(file_id)
+        return None if file is None else self.file_content(file)
 
     def file_content(self, file: EmulatedFile) -> bytes | None:
         """The bytes of a file; None for one its batch has not made, or that is deleted."""
