@@ -61,6 +61,13 @@ def a_done_key_may_come_again(make: MakeEngine) -> None:
             _let_end(engine, deliveries)
 
 
+def _hold(engine: Engine, deliveries: Deliveries, key: str) -> None:
+    """Have the call of a key run until calls are not held up any more."""
+    deliveries.open.clear()
+    engine.dispatch([key])
+    deliveries.wait_for(lambda: deliveries.running == 1, "the key has to be delivered")
+
+
 def _let_end(engine: Engine, deliveries: Deliveries) -> None:
     """Wait until an engine has noted that its calls returned: another key of its own is done then, too."""
     mark = f"zzzzzzzz.0.{sum(deliveries.keys.values())}.0"
@@ -104,9 +111,7 @@ def stop_waits_for_calls(make: MakeEngine) -> None:
     (key,) = keys_of("k3f9x2ab", 1)
     engine, deliveries = make("worker-1"), Deliveries()
     engine.start(deliveries.handle, 2)
-    deliveries.open.clear()
-    engine.dispatch([key])
-    deliveries.wait_for(lambda: deliveries.running == 1, "the key has to be delivered")
+    _hold(engine, deliveries, key)
     stopping = threading.Thread(target=engine.stop, args=(DEADLINE_S,))
     stopping.start()
     try:
@@ -158,9 +163,7 @@ def forgets_what_waits_of_a_job(make: MakeEngine) -> None:
     """Waiting keys of a forgotten job are dropped; those of others are not."""
     over, other = keys_of("k3f9x2ab", 4), keys_of("m9cdh3zk", 2)
     with started(make, concurrency=1) as (engine, deliveries):
-        deliveries.open.clear()
-        engine.dispatch(keys_of("aaaaaaaa", 1))
-        deliveries.wait_for(lambda: deliveries.running == 1, "a key has to be delivered")
+        _hold(engine, deliveries, "aaaaaaaa.0.0.0")
         engine.dispatch([*over, *other])
         engine.forget(["k3f9x2ab"])
         deliveries.open.set()
@@ -241,10 +244,8 @@ def stop_has_no_more_patience_than_it_is_given(make: MakeEngine) -> None:
     (key,) = keys_of("k3f9x2ab", 1)
     engine, deliveries = make("worker-1"), Deliveries()
     engine.start(deliveries.handle, 1)
-    deliveries.open.clear()
     try:
-        engine.dispatch([key])
-        deliveries.wait_for(lambda: deliveries.running == 1, "the key has to be delivered")
+        _hold(engine, deliveries, key)
         begun = time.monotonic()
         engine.stop(1.0)
         if time.monotonic() - begun > 1.0 + _SOON_S:
@@ -258,9 +259,7 @@ def forgets_no_job_that_begins_alike(make: MakeEngine) -> None:
     """A job is forgotten by its whole id."""
     alike = [*keys_of("k3f9x2ab", 1), *keys_of("k3f9x2", 1), *keys_of("k_f9x2a", 1)]
     with started(make, concurrency=1) as (engine, deliveries):
-        deliveries.open.clear()
-        engine.dispatch(keys_of("aaaaaaaa", 1))
-        deliveries.wait_for(lambda: deliveries.running == 1, "a key has to be delivered")
+        _hold(engine, deliveries, "aaaaaaaa.0.0.0")
         engine.dispatch([*alike, *keys_of("k3f9x2a", 1)])
         engine.forget(["k3f9x2a", "%", ""])
         deliveries.open.set()
@@ -272,9 +271,7 @@ def forget_leaves_what_runs_alone(make: MakeEngine) -> None:
     """A call under way ends normally although its job is forgotten, and the worker goes on after it."""
     (key,), (other,) = keys_of("k3f9x2ab", 1), keys_of("m9cdh3zk", 1)
     with started(make, concurrency=1) as (engine, deliveries):
-        deliveries.open.clear()
-        engine.dispatch([key])
-        deliveries.wait_for(lambda: deliveries.running == 1, "the key has to be delivered")
+        _hold(engine, deliveries, key)
         engine.forget(["k3f9x2ab"])
         deliveries.open.set()
         engine.dispatch([other])
@@ -286,9 +283,7 @@ def forgets_many_jobs(make: MakeEngine) -> None:
     """Some hundred jobs may be forgotten at once, and a job with some hundred keys."""
     (key,) = keys_of("m9cdh3zk", 1)
     with started(make, concurrency=1) as (engine, deliveries):
-        deliveries.open.clear()
-        engine.dispatch([key])
-        deliveries.wait_for(lambda: deliveries.running == 1, "the key has to be delivered")
+        _hold(engine, deliveries, key)
         over = keys_of("k3f9x2ab", 120)
         engine.dispatch(over)
         engine.forget([f"z{number:07}" for number in range(300)] + ["k3f9x2ab"])

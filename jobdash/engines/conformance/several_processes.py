@@ -267,26 +267,19 @@ def keeps_keys_and_no_pickles(tested: EngineUnderTest) -> None:
         raise NotConforming(f"there are pickles in its tables: {pickles}")
 
 
+_TABLES_OF_FILE = """SELECT '"' || name || '"' FROM sqlite_master WHERE type = 'table'"""
+_TABLES_OF_SERVER = (
+    "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+    " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+)
+
+
 def _cells(address: str) -> Iterator[str]:
     """Yield all that is in the tables of a database."""
-    tables: list[str]
-    if address.startswith("sqlite"):
-        with closing(_file(address)) as file:
-            tables = [
-                f'"{name}"' for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            ]
-            for table in tables:
-                for row in file.execute(f"SELECT * FROM {table}"):
-                    yield from map(_as_text, row)
-        return
-    with closing(_server(address)) as server:
-        found = server.execute(
-            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
-            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
-        )
-        tables = [name for (name,) in found.fetchall()]
-        for table in tables:
-            for row in server.execute(f"SELECT * FROM {table}").fetchall():
+    in_file = address.startswith("sqlite")
+    with closing(_file(address) if in_file else _server(address)) as database:
+        for (table,) in database.execute(_TABLES_OF_FILE if in_file else _TABLES_OF_SERVER).fetchall():
+            for row in database.execute(f"SELECT * FROM {table}").fetchall():
                 yield from map(_as_text, row)
 
 
