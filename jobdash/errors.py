@@ -32,6 +32,8 @@ JobdashError                     a sentence for a person and an exit code for a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from typing import Self
 
 
 class JobdashError(Exception):
@@ -154,6 +156,12 @@ class ProviderError(JobdashError):
         """The sentence with the provider's own words, where it does not hold them already."""
         text = str(self)
         return f"{text}: {self.detail}" if self.detail and self.detail not in text else text
+
+    def reworded(self, message: str) -> Self:
+        """Return the same error with another sentence."""
+        error = copy(self)
+        error.args = (message,)
+        return error
 
 
 class AuthRejected(ProviderError):

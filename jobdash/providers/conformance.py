@@ -80,6 +80,12 @@ class Target:
                 await asyncio.sleep(_FILE_ASKED_EVERY_S)
         return await adapter.create(submission, file_id)
 
+    async def completed(self, adapter: Adapter) -> RemoteJob:
+        """Create a batch, let it complete, and return it as it is then."""
+        made = await self.created(adapter)
+        await self.complete(made.remote_id)
+        return await adapter.get(made.remote_id)
+
 
 def _require(condition: object, sentence: str) -> None:
     if not condition:
@@ -199,20 +205,17 @@ async def a_cancel_is_seen(target: Target) -> None:
 async def a_finished_batch_stays_finished(target: Target) -> None:
     """A cancel that comes too late is refused or ignored, and changes nothing."""
     async with target.open() as adapter:
-        made = await target.created(adapter)
-        await target.complete(made.remote_id)
+        job = await target.completed(adapter)
         with suppress(ProviderError):
-            await adapter.cancel(made.remote_id)
-        status = (await adapter.get(made.remote_id)).status
+            await adapter.cancel(job.remote_id)
+        status = (await adapter.get(job.remote_id)).status
         _require(status is Status.COMPLETED, f"a completed batch stays completed, not {status}")
 
 
 async def results_are_whole(target: Target) -> None:
     """Each request of a completed batch has one line, with an answer or an error."""
     async with target.open() as adapter:
-        made = await target.created(adapter)
-        await target.complete(made.remote_id)
-        job = await adapter.get(made.remote_id)
+        job = await target.completed(adapter)
         _require(job.status in TERMINAL, f"complete() completes a batch, not {job.status}")
         async with aclosing(adapter.results(job)) as lines:
             found = [line async for line in lines]
@@ -227,9 +230,7 @@ async def results_come_as_they_were_sent(target: Target) -> None:
     read: ReadLine = load_object(target.info.result_reader)
     found: list[str] = []
     async with target.open() as adapter:
-        made = await target.created(adapter)
-        await target.complete(made.remote_id)
-        job = await adapter.get(made.remote_id)
+        job = await target.completed(adapter)
         for role in adapter.result_roles(job):
             _require(role in {"output", "error"}, f"a file of results is output or error, not {role}")
             async with aclosing(adapter.result_lines(job, role)) as lines:
@@ -243,9 +244,7 @@ async def results_come_as_they_were_sent(target: Target) -> None:
 async def input_comes_back_where_promised(target: Target) -> None:
     """The input file can be downloaded where the capabilities promise it, and else is NotFound."""
     async with target.open() as adapter:
-        made = await target.created(adapter)
-        await target.complete(made.remote_id)
-        content, job = b"", await adapter.get(made.remote_id)
+        job = await target.completed(adapter)
         try:
             async with aclosing(adapter.input_lines(job)) as lines:
                 content = b"".join([line async for line in lines])
@@ -258,14 +257,13 @@ async def input_comes_back_where_promised(target: Target) -> None:
 async def a_deletion_is_one(target: Target) -> None:
     """`delete` removes the record where the capabilities promise it, and else refuses without asking."""
     async with target.open() as adapter:
-        made = await target.created(adapter)
-        await target.complete(made.remote_id)
+        remote_id = (await target.completed(adapter)).remote_id
         if target.info.capabilities.deletes_records:
-            await adapter.delete(made.remote_id)
-            await _refused(adapter.get(made.remote_id), NotFound, "get() of a deleted batch")
+            await adapter.delete(remote_id)
+            await _refused(adapter.get(remote_id), NotFound, "get() of a deleted batch")
         else:
-            await _refused(adapter.delete(made.remote_id), InvalidRequest, "delete() without such a call")
-            await adapter.get(made.remote_id)
+            await _refused(adapter.delete(remote_id), InvalidRequest, "delete() without such a call")
+            await adapter.get(remote_id)
 
 
 async def a_file_is_deleted_once(target: Target) -> None:

@@ -236,4 +236,4 @@ def shown(error: BadResponse, value: object) -> BadResponse:
     except (ValueError, TypeError):
         excerpt = type(value).__name__
     excerpt = excerpt if len(excerpt) <= _SHOWN else f"{excerpt[:_SHOWN]}…"
-    return BadResponse(f"{error}. It answered: {excerpt}", status=error.status, detail=error.detail)
+    return error.reworded(f"{error}. It answered: {excerpt}")

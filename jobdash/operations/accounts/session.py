@@ -326,4 +326,4 @@ class AccountSession:
     def _refuse_if_rejected(self) -> None:
         error = self._rejected
         if error is not None:
-            raise type(error)(f"not sent: {error}", status=error.status, detail=error.detail)
+            raise error.reworded(f"not sent: {error}")

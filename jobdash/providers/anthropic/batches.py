@@ -26,6 +26,7 @@ RESULTS_KEPT_MS = 29 * DAY
 """From a batch's creation on."""
 _UNDER_WAY = {"in_progress": Status.IN_PROGRESS, "canceling": Status.CANCELLING}
 _ENDED = "ended"
+_COUNTS = ("processing", "succeeded", "errored", "canceled", "expired")
 
 
 class AnthropicBatches(WithoutFiles, DirectAdapter):
@@ -109,17 +110,15 @@ def read_job(value: object) -> RemoteJob:
     if remote_id is None or raw is None:
         raise not_expected("a batch", value)
     ended, tally = raw == _ENDED, mapping(batch.get("request_counts"))
-    processing, succeeded = whole(tally.get("processing")), whole(tally.get("succeeded"))
-    errored, canceled = whole(tally.get("errored")), whole(tally.get("canceled"))
-    expired = whole(tally.get("expired"))
+    processing, *counts = (whole(tally.get(name)) for name in _COUNTS)
+    total = sum(count or 0 for count in (processing, *counts))
+    # Until the end all of them are "processing": nothing is known of how far it is.
+    known = counts if ended or any(counts) else [None] * len(counts)
+    succeeded, errored, canceled, expired = known
     if ended:
-        cancelled = bool(batch.get("cancel_initiated_at"))
-        status = _outcome(canceled, expired, cancelled=cancelled)
+        status = _outcome(canceled, expired, cancelled=bool(batch.get("cancel_initiated_at")))
     else:
         status = _UNDER_WAY.get(raw, Status.UNKNOWN)
-    # Until the end all of them are "processing": nothing is known of how far it is.
-    counted = ended or bool(succeeded or errored or canceled or expired)
-    total = (processing or 0) + (succeeded or 0) + (errored or 0) + (canceled or 0) + (expired or 0)
     results = text(batch.get("results_url"))
     if ended and results is None:
         results = f"/v1/{_path(remote_id)}/results"
@@ -132,10 +131,10 @@ def read_job(value: object) -> RemoteJob:
         finished_at=rfc3339_ms(batch.get("ended_at")) if ended else None,
         expires_at=rfc3339_ms(batch.get("expires_at")),
         total=total or None,
-        succeeded=succeeded if counted else None,
-        failed=errored if counted else None,
-        cancelled=canceled if counted else None,
-        expired=expired if counted else None,
+        succeeded=succeeded,
+        failed=errored,
+        cancelled=canceled,
+        expired=expired,
         files={"output": results} if results else {},
     )
 

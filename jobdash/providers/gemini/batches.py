@@ -15,15 +15,13 @@ from urllib.parse import quote
 from google import genai
 from google.genai import types
 
-from jobdash.domain.account import Account
 from jobdash.domain.remote_job import RemoteError, RemoteFile, RemoteJob
 from jobdash.domain.status import TERMINAL, Status
-from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import ExpiresByItself, InvalidRequest, NotFound, Unavailable
 from jobdash.providers.base import FilePage, RemotePage, Submission
 from jobdash.providers.gemini.info import INFO
 from jobdash.providers.gemini.inline import OperationReader
-from jobdash.providers.http import Deadlines, opened
+from jobdash.providers.http import opened
 from jobdash.providers.http_adapter import HttpAdapter, created, expected
 from jobdash.providers.json_values import items, mapping, readable, rfc3339_ms, text, whole
 from jobdash.providers.refusals import answered_error, not_expected
@@ -73,15 +71,10 @@ class GeminiBatches(HttpAdapter):
 
     info = INFO
 
-    def __init__(
-        self, account: Account, *, deadlines: Deadlines | None = None, clock: Clock = system_clock
-    ) -> None:
-        super().__init__(account, deadlines=deadlines, clock=clock)
-        self._version = account.api_version or API_VERSION
-
     async def __aenter__(self) -> Self:
         """Open the client, and the SDK over it."""
         await super().__aenter__()
+        self._version = self._account.api_version or API_VERSION
         self._sdk = genai.Client(
             api_key=self._key,
             vertexai=False,  # else GOOGLE_GENAI_USE_VERTEXAI in the environment would choose another API
@@ -112,7 +105,7 @@ class GeminiBatches(HttpAdapter):
             words = (
                 f"{error}; base_url {self._account.shown_url} names a version: leave it out, set api_version"
             )
-            raise NotFound(words, status=error.status, detail=error.detail) from None
+            raise error.reworded(words) from None
         if not isinstance(page, dict):
             raise not_expected("a list of batches", page)
         jobs = readable(items(page.get("operations")), read_job)
@@ -206,30 +199,20 @@ class GeminiBatches(HttpAdapter):
         file_id = job.files.get(role)
         if file_id is None:
             reader = OperationReader()
-            async with aclosing(self._inline_or_too_large(job.remote_id, reader)) as lines:
-                async for line in lines:
-                    yield line
+            try:
+                async with aclosing(self._inline(job.remote_id, reader)) as lines:
+                    async for line in lines:
+                        yield line
+            except Unavailable as error:
+                if error.status not in _TOO_LARGE:
+                    raise
+                raise error.reworded(f"{TOO_LARGE} ({error.status})") from None
             file_id = None if reader.answers else read_job(reader.rest()).files.get(role)
         if file_id is not None:
             path = f"files/{file_id.removeprefix('files/')}:download"
             async with aclosing(self._http.lines(self._download(path, alt="media"))) as lines:
                 async for line in lines:
                     yield line
-
-    async def _inline_or_too_large(
-        self, remote_id: str, reader: OperationReader
-    ) -> AsyncGenerator[bytes, None]:
-        try:
-            async with aclosing(self._inline(remote_id, reader)) as lines:
-                async for line in lines:
-                    yield line
-        except Unavailable as error:
-            if error.status not in _TOO_LARGE:
-                raise
-            words = f"{TOO_LARGE} ({error.status})"
-            raise Unavailable(
-                words, status=error.status, detail=error.detail, retry_after=error.retry_after
-            ) from None
 
     async def _inline(self, remote_id: str, reader: OperationReader) -> AsyncGenerator[bytes, None]:
         """Stream a batch through a reader; yields its inline answers, and reads no further than needed."""
@@ -267,17 +250,11 @@ def _read_file(value: object) -> RemoteFile:
     return RemoteFile(
         name,
         text(file.get("displayName")),
-        _number(file.get("sizeBytes")),
+        whole(file.get("sizeBytes")),
         rfc3339_ms(file.get("createTime")),
         rfc3339_ms(file.get("expirationTime")),
         lines or text(file.get("source")) == "GENERATED",
     )
-
-
-def _number(value: object) -> int | None:
-    """Return a number that is written as a text, as the API writes 64 bits."""
-    word = text(value)
-    return int(word) if word is not None and word.isascii() and word.isdigit() else whole(value)
 
 
 def read_job(value: object) -> RemoteJob:

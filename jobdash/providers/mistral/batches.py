@@ -60,8 +60,7 @@ class MistralBatches(DirectAdapter):
             raise not_expected("a list of batches", page)
         entries = items(page.get("data"))
         jobs = readable(entries, read_job)
-        more = len(entries) == size if total is None else (number + 1) * size < total and bool(entries)
-        return RemotePage(jobs, str(number + 1) if more else None, promised=total is not None)
+        return RemotePage(jobs, _after(number, size, len(entries), total), promised=total is not None)
 
     async def get(self, remote_id: str) -> RemoteJob:
         """Return one batch, without inline results."""
@@ -87,9 +86,7 @@ class MistralBatches(DirectAdapter):
         if not isinstance(page.get("data"), list):
             raise not_expected("a list of files", page)
         found = readable(items(page.get("data")), _read_file)
-        total = whole(page.get("total"))
-        more = len(found) == PAGE if total is None else (number + 1) * PAGE < total and bool(found)
-        return FilePage(found, str(number + 1) if more else None)
+        return FilePage(found, _after(number, PAGE, len(found), whole(page.get("total"))))
 
     async def upload(self, submission: Submission) -> str:
         """Upload the file of a submit, read piece by piece as it is sent."""
@@ -145,6 +142,12 @@ class MistralBatches(DirectAdapter):
         if "input" not in job.files:
             raise NotFound(f"{job.remote_id} names no input file, or several")
         return self.result_lines(job, "input")
+
+
+def _after(number: int, size: int, found: int, total: int | None) -> str | None:
+    """Return the cursor after a page of ``size`` that has ``found`` entries; None at the end."""
+    more = found == size if total is None else (number + 1) * size < total and found > 0
+    return str(number + 1) if more else None
 
 
 def _path(remote_id: str) -> str:

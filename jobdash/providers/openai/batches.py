@@ -234,7 +234,7 @@ class OpenAIBatches(HttpAdapter):
                 raise
             address = self._account.shown_url or self.origin
             words = f"{error}; base_url {address} has no /v1: is it {self.origin}/v1?"
-            raise type(error)(words, status=error.status, detail=error.detail) from None
+            raise error.reworded(words) from None
 
     def _headers(self) -> dict[str, str]:
         """Return what the SDK sends with each request: the key, whose it is, headers of the environment."""
