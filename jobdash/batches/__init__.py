@@ -12,6 +12,10 @@ functions as coroutines are in `jobdash.batches.aio`; these here can be called w
 already (a notebook), and then block it. Every function takes ``database`` and ``config``, paths that replace
 those of the environment.
 
+Ctrl-C, a task's cancel and a deadline stop a call as Ctrl-C stops a command: nothing more is sent, what is
+under way is awaited for ten seconds, the store says what came of it, and the exception is raised again. A
+second one ends it at once.
+
 All of them raise the `JobdashError` tree: `UsageError` for a wrong argument or a file with faults,
 `ConfigError` for accounts and keys, `JobNotFound` and `JobAmbiguous` for ids, `BatchFailed` for what a
 provider refused, `StoreError` for the store.
@@ -145,13 +149,14 @@ def results(
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, in a thread of its own where an event loop runs here already."""
+    from jobdash.batches.event_loop import run, run_in_thread
+
+    return run_in_thread(work) if _loop_runs() else run(work)
+
+
+def _loop_runs() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work)
-    from concurrent.futures import ThreadPoolExecutor
-
-    pool = ThreadPoolExecutor(1, "jobdash-batches")
-    done = pool.submit(asyncio.run, work)
-    pool.shutdown(wait=False)  # a Ctrl-C while it is waited for is raised at once
-    return done.result()
+        return False
+    return True

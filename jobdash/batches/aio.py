@@ -6,133 +6,38 @@ import asyncio
 import json
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jobdash.batches.models import Batch, BatchFailed, Result, batch_of
 from jobdash.batches.result_reader import FetchedBatch, read_results
-from jobdash.config.settings import Config, load
+from jobdash.batches.session import open_session
+from jobdash.config.settings import Config
 from jobdash.domain.account import Account
-from jobdash.domain.backends.registry import rules_of
-from jobdash.domain.describe.submit_text import same_file
 from jobdash.domain.filter.language import parse
 from jobdash.domain.items import RETRIED, RETRYABLE
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Choices, Decision, DecisionKind
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
-from jobdash.errors import ConfigError, JobNotFound, StoreReadOnly, UsageError
-from jobdash.operations.accounts.clients import AccountClients
-from jobdash.operations.accounts.keys import in_store, register_keys
-from jobdash.operations.context import OperationContext
+from jobdash.errors import ConfigError, UsageError
 from jobdash.operations.execution import execute
 from jobdash.operations.fetch import fetch as fetch_results
-from jobdash.operations.job_lookup import Browser, JobListing, Scope, Sort, known_job, open_browser
+from jobdash.operations.job_lookup import JobListing, Scope, Sort
 from jobdash.operations.planning import plan_jobs
-from jobdash.operations.polling.remote_lookup import candidates, find_remote
-from jobdash.operations.polling.sync_accounts import AccountSyncs
 from jobdash.operations.polling.wait import WaitProgress, wait_until
 from jobdash.operations.providers import request_key_field
-from jobdash.operations.results.family import families_of, family_of
 from jobdash.operations.results.fetch_request import FetchRequest
 from jobdash.operations.results.folder import MISSING, kept_folder
-from jobdash.operations.results.input_copies import input_copy
-from jobdash.operations.submission.check import sent_before
-from jobdash.operations.submission.outcome import SubmitEnd
+from jobdash.operations.submission.outcome import SubmitEnd, SubmitRefused
 from jobdash.operations.submission.queue import submit_file
 from jobdash.operations.submission.request import SubmitRequest, order
-from jobdash.operations.submission.submit import SubmitRefused
-from jobdash.operations.writer_thread import WriterThread
 
 __all__ = ["cancel", "fetch", "get", "list", "results", "resume", "submit", "wait"]
 
-FACE = "python"
-"""Where the log says that something was done."""
 _List = list
-
-
-@dataclass(frozen=True)
-class _Session:
-    """What one call works with."""
-
-    config: Config
-    accounts: AccountClients
-    browser: Browser
-    work: OperationContext
-
-    @property
-    def syncs(self) -> AccountSyncs:
-        return AccountSyncs(self.config, self.accounts, self.browser, self.work)
-
-    def batch(self, row: JobRow) -> Batch:
-        """Return a job as it is in the store now."""
-        job = self.browser.job(row.id)
-        assert job is not None, "jobs are never deleted"
-        return batch_of(job, self.work.clock())
-
-    def refuse_identical(self, wanted: SubmitRequest) -> None:
-        """Raise BatchFailed, with the earlier batch, for requests that were sent before."""
-        for row in sent_before(wanted, self.browser)[:1]:
-            words = same_file(row, self.work.clock())
-            raise BatchFailed(f"{wanted.name}: {words}; again=True sends it once more", self.batch(row))
-
-    def family(self, row: JobRow) -> set[str]:
-        """Return the ids of a batch and of those by which it, or what is left of it, was sent again."""
-        return {member.row.public_id for member in family_of(self.browser, row).members}
-
-    def inputs(self, row: JobRow, *, merged: bool) -> tuple[Path, ...]:
-        """Return the copies of a batch's input file that are here, of its whole family if ``merged``."""
-        if merged:
-            copies = [family.copy for family in families_of(self.browser, row)]
-            return tuple(copy for copy in copies if copy is not None)
-        key = self.browser.jobs([row.id])[row.id].submit_key
-        copy = None if key is None else input_copy(self.config.store_path, key)
-        return (copy,) if copy is not None and copy.is_file() else ()
-
-    async def row(self, word: str | Batch, *, sync: bool = False) -> JobRow:
-        """Return the job that a word names, looked up at the accounts where it is not known here.
-
-        ``sync``: where it has not ended, as its account has it now.
-        """
-        text = word.id if isinstance(word, Batch) else word
-        if not isinstance(text, str):
-            raise UsageError(f"a batch has to be a Batch or a text that names it, not {type(text).__name__}")
-        row = known_job(self.browser, text)
-        if row is None and (asked := candidates(text, self.config)):
-            match = await find_remote(text, asked, self.accounts, self.browser, self.work)
-            if match.row is None:
-                raise match.error(clean(text, 80))
-            row = match.row
-        if row is None or row.removed_at is not None:
-            raise JobNotFound(f"no job {clean(text, 80)!r}")
-        if not rules_of(row).at_provider:
-            raise JobNotFound(f"{clean(text, 80)!r} is a script's job, and no batch")
-        if sync and row.unfinished and self.config.account(row.account) is not None:
-            await self.syncs.run([row.account])
-            return await self.row(row.public_id)
-        return row
-
-
-@asynccontextmanager
-async def _session(database: str | Path | None, config: str | Path | None) -> AsyncIterator[_Session]:
-    settings = await asyncio.to_thread(
-        load, None if config is None else Path(config), None if database is None else str(database)
-    )
-    opened = await asyncio.to_thread(lambda: open_browser(settings.database, read_only=settings.read_only))
-    settings = in_store(settings, opened.browser)
-    if opened.read_only is not None:
-        opened.browser.close()
-        raise StoreReadOnly(f"the store cannot be written: {opened.read_only}")
-    with (
-        closing(opened.browser) as browser,
-        WriterThread(settings.database, FACE, same_as=browser.identity) as store,
-    ):
-        await register_keys(settings, store)
-        async with AccountClients(settings.accounts) as accounts:
-            work = OperationContext.of(settings, accounts, store)
-            yield _Session(settings, accounts, browser, work)
 
 
 async def submit(
@@ -150,7 +55,7 @@ async def submit(
     """Check requests, upload them, and create a batch; see `jobdash.batches.submit`."""
     _check_tags(tags or {})
     with _on_disk(requests) as (path, called):
-        async with _session(database, config) as session:
+        async with open_session(database, config) as session:
             wanted: SubmitRequest = await asyncio.to_thread(
                 lambda: order(
                     path,
@@ -166,7 +71,8 @@ async def submit(
                 session.refuse_identical(wanted)
                 wanted = replace(wanted, known=frozenset())
             try:
-                (done,) = await submit_file(wanted, session.accounts[wanted.account.name], session.work)
+                caller = session.accounts[wanted.account.name]
+                (done,) = await session.finish(submit_file(wanted, caller, session.work))
             except SubmitRefused:
                 session.refuse_identical(wanted)
                 raise
@@ -229,7 +135,7 @@ async def get(
     config: str | Path | None = None,
 ) -> Batch:
     """Return a batch as it is now; see `jobdash.batches.get`."""
-    async with _session(database, config) as session:
+    async with open_session(database, config) as session:
         return session.batch(await session.row(batch, sync=sync))
 
 
@@ -242,7 +148,7 @@ async def list(
     config: str | Path | None = None,
 ) -> _List[Batch]:
     """Return batches, the newest first; see `jobdash.batches.list`."""
-    async with _session(database, config) as session:
+    async with open_session(database, config) as session:
         if sync and session.config.accounts:
             await session.syncs.run()
         scope = Scope(conditions=parse(f"{filter} account!={LOCAL}"))
@@ -257,11 +163,11 @@ async def wait(
     config: str | Path | None = None,
 ) -> _List[Batch]:
     """Wait until batches have ended; see `jobdash.batches.wait`."""
-    async with _session(database, config) as session:
+    async with open_session(database, config) as session:
         rows = [await session.row(batch) for batch in batches]
         deadline = None if timeout is None else session.work.clock() + round(timeout * 1000)
         waiting = WaitProgress(tuple(row.id for row in rows), _ended, deadline)
-        waited = await wait_until(waiting, session.syncs)
+        waited = await session.finish(wait_until(waiting, session.syncs))
         if waited.timed_out:
             left = sum(not _ended(row) for row in waited.rows.values())
             raise TimeoutError(f"{left:,} of {len(rows):,} batches have not ended in {timeout:g} s")
@@ -280,13 +186,13 @@ async def cancel(
     config: str | Path | None = None,
 ) -> Batch:
     """Ask a batch's provider to stop it; see `jobdash.batches.cancel`."""
-    async with _session(database, config) as session:
+    async with open_session(database, config) as session:
         row = await session.row(batch)
         plan = plan_jobs(Action.CANCEL, [row], session.work.situation(), Choices(reason=reason))
         (decision,) = plan.decisions
         if decision.verdict is DecisionKind.REFUSED:
             raise BatchFailed(f"{clean(row.name)}: {decision.reason}", session.batch(row))
-        summary = await execute(plan, session.work, lambda _outcome: None)
+        summary = await session.finish(execute(plan, session.work, lambda _outcome: None))
         made = session.batch(row)
     failed = _failure(decision, summary.outcomes)
     if failed is not None:
@@ -306,14 +212,14 @@ async def resume(
     if wrong := [part for part in only if part not in RETRYABLE]:
         raise UsageError(f"only={wrong[0]!r} is not one of {', '.join(RETRYABLE)}")
     choices = Choices(only=tuple(only), input=None if requests is None else Path(requests))
-    async with _session(database, config) as session:
+    async with open_session(database, config) as session:
         row = await session.row(batch, sync=True)
         plan = plan_jobs(Action.RETRY, [row], session.work.situation(), choices, browser=session.browser)
         (decision,) = plan.decisions
         if not decision.acts:
             raise BatchFailed(f"{clean(row.name)}: {decision.reason}", session.batch(row))
         before = session.family(row)
-        summary = await execute(plan, session.work, lambda _outcome: None)
+        summary = await session.finish(execute(plan, session.work, lambda _outcome: None))
         made = session.family(row) - before
         if not made:
             reason = _failure(decision, summary.outcomes) or summary.outcomes[0].reason
@@ -338,13 +244,13 @@ async def fetch(
     config: str | Path | None = None,
 ) -> FetchedBatch:
     """Return where the results of a batch are, fetched into the results folder if they are not here."""
-    async with _session(database, config) as session:
+    async with open_session(database, config) as session:
         row = await session.row(batch, sync=not partial)
         job = session.browser.job(row.id)
         kept = None if job is None else kept_folder(job)  # of an earlier fetch, wherever that was to
         folder = session.config.results_folder if kept is None else kept.path.parent
         request = FetchRequest(folder, session.browser.again, session.work, partial=partial, merged=merged)
-        (done,) = await fetch_results([row], request)
+        (done,) = await session.finish(fetch_results([row], request))
         if done.file is None or done.folder is None:
             raise BatchFailed(f"{clean(row.name)}: {done.reason}", session.batch(row))
         return FetchedBatch(

@@ -10,6 +10,7 @@ from jobdash.cli.output import print_error
 from jobdash.cli.selection import named_job
 from jobdash.cli.session import open_session
 from jobdash.cli.summary import SummaryLine, print_line, print_summary, result_style
+from jobdash.domain.backends.provider_batch import not_confirmed
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import ActionResult
 from jobdash.domain.text import clean
@@ -24,8 +25,7 @@ def adopt_job(
     """Say which batch a job is, or with ``none`` that it is none; return the exit code."""
     row = named_job(context.opened.browser, word)
     if not row.unconfirmed:
-        reason = f"it is {row.remote_id}" if row.remote_id else "its submit is not in doubt"
-        return _print(context, SummaryLine(row, ActionResult.SKIPPED, reason, row), dry_run=dry_run)
+        return _print(context, SummaryLine(row, ActionResult.SKIPPED, _known(row), row), dry_run=dry_run)
     if remote_id is None and not none:
         raise UsageError(f"{row.public_id} {_may_be(context, row)}")
     what = "No batch is" if remote_id is None else f"{clean(remote_id, 80)} is the batch of"
@@ -50,6 +50,15 @@ def adopt_job(
         reason = f"jobdash retry {row.public_id} sends it again"
         return _print(context, SummaryLine(row, ActionResult.DONE, reason, done.row), "none")
     return _print(context, SummaryLine(row, ActionResult.DONE, f"it is {remote_id}", done.row), "adopted")
+
+
+def _known(row: JobRow) -> str:
+    """Return why there is nothing to say of a job's submit."""
+    if row.remote_id:
+        return f"it is {row.remote_id}"
+    if row.unfinished:
+        return "it waits here to be sent" if row.queued_here else not_confirmed(row)
+    return "its submit is not in doubt"
 
 
 def _may_be(context: CliContext, row: JobRow) -> str:

@@ -154,11 +154,12 @@ def _cancel(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
     if (reason := PROVIDER_BATCH.no_cancel(job, situation)) is not None:
         return DecisionKind.REFUSED, reason
     if job.remote_id is None:
-        return DecisionKind.REFUSED, _not_confirmed(job)
+        return DecisionKind.REFUSED, not_confirmed(job)
     return DecisionKind.ACT, ""
 
 
-def _not_confirmed(job: JobRow) -> str:
+def not_confirmed(job: JobRow) -> str:
+    """Return what is to be said of a job without a provider's id whose submit has not ended."""
     if job.unconfirmed:
         return f"its submit is not confirmed: {adopt_words(job)}"
     return "its submit is not confirmed yet"
@@ -191,13 +192,13 @@ def _remove(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdic
     if not choices.cancel_first:
         return DecisionKind.REFUSED, f"still {LABELS[job.status]}; {situation.instead}"
     if job.remote_id is None:
-        return DecisionKind.REFUSED, f"{_not_confirmed(job)}; force-fail it first"
+        return DecisionKind.REFUSED, f"{not_confirmed(job)}; force-fail it first"
     return DecisionKind.ACT, ""
 
 
 def _retry(job: JobRow, situation: DecisionContext, choices: Choices) -> Verdict:
     if (job.remote_id is None and job.unfinished) or job.gone:
-        why = "it waits here to be sent" if job.queued_here else _not_confirmed(job)
+        why = "it waits here to be sent" if job.queued_here else not_confirmed(job)
         return DecisionKind.REFUSED, "gone at its provider; force-fail it first" if job.gone else why
     if job.remote_id is not None and job.remote_status not in TERMINAL and job.gone_at is None:
         there = f"its provider says {LABELS[job.remote_status]}"

@@ -7,6 +7,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from jobdash.domain.job import JobRow
+from jobdash.errors import JobdashError
+
+
+class SubmitRefused(JobdashError):
+    """The store refused a submit before anything was sent: the same requests were sent already."""
+
+
+class SubmitAbandoned(JobdashError):
+    """Another process took this submit for dead and closed its intent."""
 
 
 class SubmitEnd(Enum):

@@ -26,13 +26,11 @@ from jobdash.errors import (
 from jobdash.operations.accounts.rate_limiter import Sleep
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.results.input_copies import drop_input_copy, input_copy, keep_input_copy
-from jobdash.operations.submission.outcome import SubmitEnd, SubmitOutcome
+from jobdash.operations.submission.outcome import SubmitAbandoned, SubmitEnd, SubmitOutcome, SubmitRefused
 from jobdash.operations.submission.request import SubmitRequest, requests_of
 from jobdash.operations.submission.submit import (
     DEADLINE_MS,
     GIVEN_UP,
-    SubmitAbandoned,
-    SubmitRefused,
     SubmitRun,
     new_job,
     new_submit_key,

@@ -31,10 +31,9 @@ from jobdash.operations.results.folder import RESULTS
 from jobdash.operations.results.input_copies import scratch_folder
 from jobdash.operations.results.items import ResultFiles, result_files
 from jobdash.operations.results.join import read_requests
-from jobdash.operations.submission.outcome import WELL, SubmitEnd, SubmitOutcome
+from jobdash.operations.submission.outcome import WELL, SubmitEnd, SubmitOutcome, SubmitRefused
 from jobdash.operations.submission.queue import submit_file
 from jobdash.operations.submission.request import order
-from jobdash.operations.submission.submit import SubmitRefused
 
 _NAMED_KEYS = 3
 

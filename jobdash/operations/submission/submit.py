@@ -33,7 +33,7 @@ from jobdash.operations.actions.reconcile import LISTING_LAG_MS, Reconciled, fin
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.providers import profile_name
 from jobdash.operations.results.input_copies import drop_input_copy, keep_input_copy
-from jobdash.operations.submission.outcome import SubmitEnd, SubmitOutcome
+from jobdash.operations.submission.outcome import SubmitAbandoned, SubmitEnd, SubmitOutcome, SubmitRefused
 from jobdash.operations.submission.request import SubmitRequest
 from jobdash.providers.base import RemotePage, Submission
 from jobdash.store.merge import is_older
@@ -108,14 +108,6 @@ def new_submit_key() -> str:
     return secrets.token_hex(_KEY_BYTES)
 
 
-class SubmitRefused(JobdashError):
-    """The store refused a submit before anything was sent: the same requests were sent already."""
-
-
-class SubmitAbandoned(JobdashError):
-    """Another process took this submit for dead and closed its intent."""
-
-
 class SubmitRun(ABC):
     """One submit under way."""
 
@@ -132,27 +124,38 @@ class SubmitRun(ABC):
         """The uploaded file's id, while it could not be written."""
         self._note = ""
         """What went wrong with the copy of the file."""
+        self._file_id = ""
+        """The uploaded file's id, once its upload was answered."""
+        self._may_exist = False
+        """Whether the creation of the batch was begun, and not refused."""
 
     async def run(self) -> SubmitOutcome:
-        """Submit; see `submit`."""
+        """Submit; see `submit`.
+
+        Where the task is cancelled before the batch may exist, the job fails as one that was stopped.
+        """
         try:
-            file_id = await self._caller.call(
+            return await self._run()
+        except NotSent:
+            return await self._stopped()
+        except SubmitAbandoned as error:
+            return await self._given_up(f"{error}{_left(self._file_id)}")
+        except asyncio.CancelledError:
+            if not self._may_exist:
+                await self._stopped()
+            raise
+
+    async def _run(self) -> SubmitOutcome:
+        try:
+            file_id = self._file_id = await self._caller.call(
                 UploadFile(self._submission), before=self._begin, stop=self._work.stop
             )
-        except NotSent:
-            return await self._failed("stopped", SubmitEnd.STOPPED)
-        except SubmitAbandoned as error:
-            return await self._given_up(str(error))
         except (ProviderError, ConfigError) as error:
             return await self._upload_failed(error)
         await self._uploaded(file_id)
         await self._keep_input()
         try:
             remote, asked_at = await self._create(file_id)
-        except NotSent:
-            return await self._failed(f"stopped{_left(file_id, 'at the provider')}", SubmitEnd.STOPPED)
-        except SubmitAbandoned as error:
-            return await self._given_up(f"{error}{_left(file_id)}")
         except StoreError as error:  # raised before it was sent
             return await self._failed(f"not sent: {error}{_left(file_id)}", error=error)
         except ProviderError as error:
@@ -174,10 +177,9 @@ class SubmitRun(ABC):
             if await self._processed(file_id):
                 asked_at = self._work.clock()
                 try:
-                    remote = await self._caller.call(
-                        create, before=self._begin_creation, stop=self._work.stop
-                    )
+                    remote = await self._caller.call(create, before=self._before, stop=self._work.stop)
                 except InvalidRequest as error:
+                    self._may_exist = False
                     if not _NOT_PROCESSED.search(error.full_text) or self._work.clock() >= until:
                         raise
                 else:
@@ -199,6 +201,11 @@ class SubmitRun(ABC):
             if error.status is None:
                 raise
             return True
+
+    async def _before(self) -> None:
+        """Note, and write, that the batch may exist from now on."""
+        await self._begin_creation()
+        self._may_exist = True
 
     @abstractmethod
     async def _begin(self) -> None:
@@ -238,6 +245,9 @@ class SubmitRun(ABC):
             why = row.error if row is not None else None
             return SubmitOutcome(SubmitEnd.ENDED, f"{LABELS[remote.status]}{f': {why}' if why else ''}", row)
         return SubmitOutcome(SubmitEnd.CREATED, self._note, row)
+
+    async def _stopped(self) -> SubmitOutcome:
+        return await self._failed(f"stopped{_left(self._file_id, 'at the provider')}", SubmitEnd.STOPPED)
 
     async def _upload_failed(self, error: ProviderError | ConfigError) -> SubmitOutcome:
         end = SubmitEnd.REJECTED if isinstance(error, AuthRejected | ConfigError) else SubmitEnd.FAILED

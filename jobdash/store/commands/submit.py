@@ -41,6 +41,8 @@ def _settled(row: JobRow) -> Refusal | None:
     if row.unconfirmed:
         return None
     what = f"is {row.remote_id}" if row.remote_id else row.raw_status
+    if row.remote_id is None and row.raw_status == SUBMITTING:
+        what = "is not confirmed yet"
     return Refusal(f"nothing is to be said of its submit: it {what}", row)
 
 
