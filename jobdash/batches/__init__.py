@@ -18,7 +18,7 @@ second one ends it at once.
 
 All of them raise the `JobdashError` tree: `UsageError` for a wrong argument or a file with faults,
 `ConfigError` for accounts and keys, `JobNotFound` and `JobAmbiguous` for ids, `BatchFailed` for what a
-provider refused, `StoreError` for the store.
+provider refused, `NotCurrent` for an account that cannot be asked, `StoreError` for the store.
 """
 
 from __future__ import annotations
@@ -28,9 +28,22 @@ from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jobdash.batches.models import Batch, BatchFailed, Result
+from jobdash.batches.models import Batch, BatchFailed, NotCurrent, Result, WaitTimeout
 
-__all__ = ["Batch", "BatchFailed", "Result", "cancel", "get", "list", "results", "resume", "submit", "wait"]
+__all__ = [
+    "Batch",
+    "BatchFailed",
+    "NotCurrent",
+    "Result",
+    "WaitTimeout",
+    "cancel",
+    "get",
+    "list",
+    "results",
+    "resume",
+    "submit",
+    "wait",
+]
 
 T = TypeVar("T")
 _List = list
@@ -76,7 +89,8 @@ def submit(
 def get(batch: str | Batch, *, sync: bool = True, **settings: Any) -> Batch:
     """Return a batch by our id, a unique prefix of it, or its provider's id.
 
-    Its account is asked first, unless not ``sync``.
+    The account of one that has not ended is asked first, unless not ``sync``; `NotCurrent` where that cannot
+    be asked, with what was known before in its ``batches``.
     """
     from jobdash.batches import aio
 
@@ -84,7 +98,11 @@ def get(batch: str | Batch, *, sync: bool = True, **settings: Any) -> Batch:
 
 
 def list(filter: str = "", *, limit: int | None = None, sync: bool = False, **settings: Any) -> _List[Batch]:
-    """Return batches, the newest first; ``filter`` as in the dashboard: ``"tag:nightly status:failed"``."""
+    """Return batches, the newest first; ``filter`` as in the dashboard: ``"tag:nightly status:failed"``.
+
+    With ``sync`` all accounts are asked first; `NotCurrent` where one cannot be asked, with what is known of
+    all in its ``batches``.
+    """
     from jobdash.batches import aio
 
     return _run(aio.list(filter, limit=limit, sync=sync, **settings))
@@ -93,7 +111,8 @@ def list(filter: str = "", *, limit: int | None = None, sync: bool = False, **se
 def wait(*batches: str | Batch, timeout: float | None = None, **settings: Any) -> _List[Batch]:
     """Wait until batches have ended; return them in their order.
 
-    ``timeout`` in seconds; TimeoutError when it runs out.
+    ``timeout`` in seconds; `WaitTimeout`, a TimeoutError, when it runs out: it has the batches as they are
+    known, and says which account could not be asked, and why.
     """
     from jobdash.batches import aio
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jobdash.batches.models import Batch, BatchFailed, Result, batch_of
+from jobdash.batches.models import Batch, BatchFailed, NotCurrent, Result, batch_of
 from jobdash.batches.result_reader import FetchedBatch, read_results
 from jobdash.batches.session import open_session
 from jobdash.config.settings import Config
@@ -149,11 +149,13 @@ async def list(
 ) -> _List[Batch]:
     """Return batches, the newest first; see `jobdash.batches.list`."""
     async with open_session(database, config) as session:
-        if sync and session.config.accounts:
-            await session.syncs.run()
+        errors = await session.sync_all() if sync else {}
         scope = Scope(conditions=parse(f"{filter} account!={LOCAL}"))
         now = session.work.clock()
-        return [batch_of(job, now) for job in JobListing(scope, Sort(), limit).jobs(session.browser)]
+        found = [batch_of(job, now) for job in JobListing(scope, Sort(), limit).jobs(session.browser)]
+    if errors:
+        raise NotCurrent(found, errors)
+    return found
 
 
 async def wait(
@@ -166,11 +168,17 @@ async def wait(
     async with open_session(database, config) as session:
         rows = [await session.row(batch) for batch in batches]
         deadline = None if timeout is None else session.work.clock() + round(timeout * 1000)
-        waiting = WaitProgress(tuple(row.id for row in rows), _ended, deadline)
+        errors: dict[str, Exception | None] = {}
+        waiting = WaitProgress(
+            tuple(row.id for row in rows),
+            _ended,
+            deadline,
+            on_sync=lambda report: errors.update({report.account: report.error}),
+        )
         waited = await session.finish(wait_until(waiting, session.syncs))
         if waited.timed_out:
-            left = sum(not _ended(row) for row in waited.rows.values())
-            raise TimeoutError(f"{left:,} of {len(rows):,} batches have not ended in {timeout:g} s")
+            assert timeout is not None
+            raise session.timed_out(waiting, timeout, errors)
         return [session.batch(row) for row in rows]
 
 

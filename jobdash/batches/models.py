@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from jobdash.domain.describe.job_text import shown_status
 from jobdash.domain.job import JobDetails
 from jobdash.domain.money import MICROS
-from jobdash.errors import JobdashError
+from jobdash.errors import JobdashError, ProviderError
 
 
 class BatchFailed(JobdashError):
@@ -19,6 +19,39 @@ class BatchFailed(JobdashError):
     def __init__(self, message: str, batch: Batch | None = None) -> None:
         super().__init__(message)
         self.batch = batch
+
+
+class NotCurrent(JobdashError):
+    """An account could not be asked, so that nothing is known of its batches as they are now.
+
+    ``batches`` are what was asked for, as it is known from before; ``errors`` say why, by account.
+    """
+
+    def __init__(self, batches: Sequence[Batch], errors: Mapping[str, Exception]) -> None:
+        super().__init__(f"what is known is from before: {_reasons(errors)}")
+        self.batches = tuple(batches)
+        self.errors = dict(errors)
+
+
+class WaitTimeout(JobdashError, TimeoutError):
+    """The time of a wait has run out.
+
+    ``batches`` are those that were waited for, as they are known; ``errors``, by account, say why one could
+    not be asked, where one could not.
+    """
+
+    def __init__(self, message: str, batches: Sequence[Batch], errors: Mapping[str, Exception]) -> None:
+        super().__init__(f"{message}; {_reasons(errors)}" if errors else message)
+        self.batches = tuple(batches)
+        self.errors = dict(errors)
+
+
+def _reasons(errors: Mapping[str, Exception]) -> str:
+    return "; ".join(f"{account} could not be asked: {_words(error)}" for account, error in errors.items())
+
+
+def _words(error: Exception) -> str:
+    return error.full_text if isinstance(error, ProviderError) else str(error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +90,8 @@ class Batch:
     children: tuple[str, ...] = ()
     """The ids of the batches by which it was sent again."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    seen_at: datetime | None = field(default=None, compare=False)
+    """When its provider last said how it is; None where it never did."""
 
 
 def batch_of(job: JobDetails, now: int) -> Batch:
@@ -87,6 +122,7 @@ def batch_of(job: JobDetails, now: int) -> Batch:
         parent=job.parent,
         children=job.children,
         tags=dict(job.tags),
+        seen_at=None if job.seen_at is None else _time(job.seen_at),
     )
 
 

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jobdash.batches.models import Batch, BatchFailed, batch_of
+from jobdash.batches.models import Batch, BatchFailed, NotCurrent, WaitTimeout, batch_of
 from jobdash.config.settings import Config, load
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.submit_text import same_file
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
-from jobdash.errors import JobNotFound, StoreReadOnly, UsageError
+from jobdash.errors import ConfigError, JobNotFound, StoreError, StoreReadOnly, Unavailable, UsageError
 from jobdash.operations.accounts.clients import AccountClients
 from jobdash.operations.accounts.keys import in_store, register_keys
 from jobdash.operations.context import OperationContext
 from jobdash.operations.job_lookup import Browser, known_job, open_browser
+from jobdash.operations.polling.outage import PASSING
 from jobdash.operations.polling.remote_lookup import candidates, find_remote
 from jobdash.operations.polling.sync_accounts import AccountSyncs
+from jobdash.operations.polling.wait import WaitProgress
 from jobdash.operations.results.family import families_of, family_of
 from jobdash.operations.results.input_copies import input_copy
 from jobdash.operations.submission.check import sent_before
@@ -98,7 +100,7 @@ class Session:
     async def row(self, word: str | Batch, *, sync: bool = False) -> JobRow:
         """Return the job that a word names, looked up at the accounts where it is not known here.
 
-        ``sync``: where it has not ended, as its account has it now.
+        ``sync``: where it has not ended, as its account has it now; NotCurrent where that cannot be asked.
         """
         text = word.id if isinstance(word, Batch) else word
         if not isinstance(text, str):
@@ -113,10 +115,68 @@ class Session:
             raise JobNotFound(f"no job {clean(text, 80)!r}")
         if not rules_of(row).at_provider:
             raise JobNotFound(f"{clean(text, 80)!r} is a script's job, and no batch")
-        if sync and row.unfinished and self.config.account(row.account) is not None:
-            await self.syncs.run([row.account])
-            return await self.row(row.public_id)
-        return row
+        return await self._refreshed(row) if sync and row.unfinished else row
+
+    async def _refreshed(self, row: JobRow) -> JobRow:
+        """Return a job as its account has it now; raises NotCurrent where that cannot be asked."""
+        if any(other.name == row.account and other.is_alive for other in self.config.others):
+            return row  # who has its key asks for it
+        try:
+            self.work.caller(row)
+        except ConfigError as error:
+            raise self._not_current(row, error) from error
+        started = self.work.clock()
+        (report,) = await self.syncs.run([row.account])
+        job = self.browser.job(row.id)
+        assert job is not None, "jobs are never deleted"
+        failed: Exception | None = report.error
+        failed = next((each for asked, each in report.not_asked if asked.id == row.id), failed)
+        if failed is not None and (job.seen_at is None or job.seen_at < started):
+            raise self._not_current(job.row, failed) from failed
+        return job.row
+
+    def _not_current(self, row: JobRow, error: Exception) -> NotCurrent:
+        return NotCurrent((self.batch(row),), {row.account: error})
+
+    def timed_out(
+        self, waiting: WaitProgress, timeout_s: float, told: Mapping[str, Exception | None]
+    ) -> WaitTimeout:
+        """Return the error of a wait; ``told`` is how the last poll of each account failed, if it did."""
+        left = [row for row in waiting.last.values() if not waiting.ended(row)]
+        number = len(waiting.ids)
+        words = f"{len(left):,} of {number:,} batches have not ended in {timeout_s:g} s"
+        try:
+            asked = {row.account: self._failure(row.account, waiting, told) for row in left}
+            batches = [self.batch(waiting.last[each]) for each in waiting.ids]
+        except (*PASSING, KeyError) as error:
+            reason = error if isinstance(error, StoreError) else StoreError("the store has not answered")
+            return WaitTimeout(words, (), {"the store": reason})
+        errors = {account: error for account, error in asked.items() if error is not None}
+        failed = WaitTimeout(words, batches, errors)
+        failed.__cause__ = next(iter(errors.values()), None)
+        return failed
+
+    def _failure(
+        self, account: str, waiting: WaitProgress, told: Mapping[str, Exception | None]
+    ) -> Exception | None:
+        """Return why an account does not say how its batches are; None where it does."""
+        if waiting.asking == account:
+            return Unavailable("no answer yet")
+        if account in told:
+            return told[account]
+        health = self.browser.health(account)
+        return None if health is None or health.error is None else Unavailable(health.error)
+
+    async def sync_all(self) -> dict[str, Exception]:
+        """Sync all accounts; return why one, or a job of it, could not be asked, by account."""
+        if not self.config.accounts:
+            raise ConfigError("no account is configured that could be asked")
+        errors: dict[str, Exception] = {}
+        for report in await self.syncs.run():
+            first = report.not_asked[0][1] if report.not_asked else None
+            if (error := report.error or first) is not None:
+                errors[report.account] = error
+        return errors
 
 
 @asynccontextmanager

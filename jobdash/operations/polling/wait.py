@@ -55,6 +55,8 @@ class WaitProgress:
     _reported: dict[int, int] = field(default_factory=dict, init=False)
     rests: dict[str, int] = field(default_factory=dict, init=False)
     """By account: until when it is left alone, milliseconds UTC."""
+    asking: str | None = field(default=None, init=False)
+    """The account that is being asked; at the end, the one that had not answered."""
 
     def rows(self, browser: Browser) -> dict[int, JobRow]:
         """Read the jobs, and report those that changed since the last poll.
@@ -173,7 +175,9 @@ async def _ask(open_rows: Iterable[JobRow], waiting: WaitProgress, syncs: Accoun
             continue
         health = syncs.browser.health(name)
         overdue = health is None or overdue_at(health, rows, began, settings) <= began
+        waiting.asking = name
         report = await syncs.if_due(account, overdue=overdue)
+        waiting.asking = None
         if report is None:
             continue
         asked = True
