@@ -68,8 +68,8 @@ async def submit(
                 )
             )
             if not again:
+                wanted = replace(wanted, seen=session.browser.newest_ids())
                 session.refuse_identical(wanted)
-                wanted = replace(wanted, known=frozenset())
             try:
                 caller = session.accounts[wanted.account.name]
                 (done,) = await session.finish(submit_file(wanted, caller, session.work))

@@ -212,7 +212,7 @@ def check_files(
 def submit_files(context: CliContext, reports: Sequence[SubmitReport], *, dry_run: bool, yes: bool) -> int:
     """Submit what was found sound, one after the other; return the exit code."""
     sound = [report for report in reports if report.wanted is not None]
-    doubts = _print_doubts(context, sound, dry_run=dry_run)
+    doubts = _print_doubts(context, sound, dry_run=dry_run, yes=yes)
     if dry_run:
         print_dry_run(context, reports)
         return FAILED if len(sound) < len(reports) else 0
@@ -221,15 +221,12 @@ def submit_files(context: CliContext, reports: Sequence[SubmitReport], *, dry_ru
             assert report.wanted is not None
             print_error(what(report.wanted))
         ask("Submit it all the same" if len(sound) == 1 else f"Submit {len(sound)} files all the same")
-    if not yes:
-        for report in sound:
-            _refuse_unknown(report)
     stopped = bool(sound) and run_stoppable(lambda stop: _submit_all(context, sound, stop))
     print_submitted(context, reports)
     return _exit_code(reports, stopped=stopped)
 
 
-def _print_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_run: bool) -> bool:
+def _print_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_run: bool, yes: bool) -> bool:
     """Print what a person should confirm; return whether there is anything."""
     found = False
     files: dict[str, str] = {}
@@ -237,6 +234,8 @@ def _print_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_run
         assert report.wanted is not None
         same = files.setdefault(report.wanted.check.digest, report.file)
         report.same_as = None if same is report.file else same
+        if not (dry_run or yes or report.same_as):
+            report.wanted = replace(report.wanted, seen=context.opened.browser.newest_ids())
         report.sent_before = _sent_before(context, report.wanted, dry_run=dry_run)
         report.waiting = _waiting(context, report.wanted, dry_run=dry_run)
         report.cost = expected_cost(report.wanted, context.config.prices, store_time()) if dry_run else None
@@ -248,13 +247,6 @@ def _print_doubts(context: CliContext, sound: Sequence[SubmitReport], *, dry_run
             prefix = "" if len(sound) == 1 else f"{report.file}: "
             print_error(f"{prefix}{doubt}", Style.WARN)
     return found
-
-
-def _refuse_unknown(report: SubmitReport) -> None:
-    """Have a submit refused where the identical file is sent meanwhile, and nobody was asked about that."""
-    assert report.wanted is not None
-    if not report.sent_before and report.same_as is None:
-        report.wanted = replace(report.wanted, known=frozenset())
 
 
 async def _submit_all(context: CliContext, sound: Sequence[SubmitReport], stop: CancelToken) -> bool:

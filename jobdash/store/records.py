@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobdash.domain.items import Attempt
 from jobdash.domain.job import JobRow
@@ -99,6 +99,13 @@ class ActionRequest:
     """A person's own words."""
     bulk: str | None = None
     """The id of the plan, for the log."""
+
+
+class NewestIds(NamedTuple):
+    """The newest ids of a store at one time: what came later has higher ones."""
+
+    job: int
+    intent: int
 
 
 class IntentKind(StrEnum):
@@ -195,8 +202,8 @@ class NewJob:
     """Retry: how many requests of its family had an error, and are not sent again."""
     digest: str | None = None
     """The SHA-256 of its input file, by which the same file is recognized."""
-    known: frozenset[int] | None = None
-    """The jobs of the same file that the person knows of: any other has this one refused. None: none has."""
+    seen: NewestIds | None = None
+    """Those when a person last looked: a newer job of the same file has this one refused. None: none has."""
     estimated_tokens: int | None = None
     profile: str | None = None
 

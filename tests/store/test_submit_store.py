@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from threading import Barrier
 
@@ -13,7 +14,7 @@ from jobdash.domain.status import Status
 from jobdash.domain.time import system_clock
 from jobdash.store.location import StoreLocation
 from jobdash.store.reader import Reader
-from jobdash.store.records import ActionRequest, Intent, IntentKind, NewJob, QueuedOptions, Refusal
+from jobdash.store.records import ActionRequest, Intent, IntentKind, NewestIds, NewJob, QueuedOptions, Refusal
 from jobdash.store.writer import Writer
 
 NEW = NewJob("openai", "openai", ORIGIN, "nightly", "key-1", "gpt-x", "/v1/x", 9, {"team": "blue"})
@@ -41,7 +42,7 @@ def test_a_submit_is_written_before_it_is_sent(writer: Writer, reader: Reader) -
 
 
 def test_of_one_file_one_submit_begins_unless_the_others_are_known(path: StoreLocation) -> None:
-    new = replace(NEW, digest="ab" * 32, known=frozenset())
+    new = replace(NEW, digest="ab" * 32, seen=NewestIds(0, 0))
 
     def begin(number: int) -> bool:
         with Writer(path, system_clock, actor()) as writer:
@@ -61,8 +62,13 @@ def test_of_one_file_one_submit_begins_unless_the_others_are_known(path: StoreLo
         assert isinstance(refused, Refusal)
         assert refused.row is not None
         assert refused.reason == f"the identical file was sent meanwhile, as {refused.row.public_id}"
-        for number, known in ((8, frozenset({refused.row.id})), (9, None)):
-            _begin(writer, replace(new, key=f"key-{number}", known=known))
+        with closing(Reader(path)) as reader:
+            seen = reader.newest_ids()
+        for number in range(8, 16):
+            _begin(writer, replace(new, key=f"key-{number}", seen=None))
+        assert isinstance(writer.begin_submit(replace(new, seen=seen), deadline=START), Refusal)
+        with closing(Reader(path)) as reader:
+            _begin(writer, replace(new, key="key-16", seen=reader.newest_ids()))
 
 
 def test_tags_whose_names_are_kept_alike_stay_two(writer: Writer, reader: Reader) -> None:
@@ -96,6 +102,35 @@ def test_a_sync_that_is_faster_than_the_answer_finds_the_job_by_its_key(
     assert now is not None
     assert now.remote_status is Status.IN_PROGRESS, "the sync's answer is newer"
     assert len(everything(reader)) == 1
+
+
+def test_a_batch_of_another_submit_is_never_taken_in(writer: Writer, reader: Reader) -> None:
+    first, intent = _begin(writer)
+    writer.close_submit(intent.id, remote("batch_9", Status.COMPLETED), START)
+    second, intent = _begin(writer, replace(NEW, key="key-2"))
+
+    now = writer.close_submit(intent.id, remote("batch_9"), START + 1)
+
+    assert now is not None
+    assert (now.id, now.remote_id, now.unconfirmed) == (second.id, None, True)
+    assert now.error == f"batch_9 is the batch of another submit, {first.public_id}"
+    assert reader.by_remote("batch_9")[0].id == first.id
+    assert reader.open_intents(kind=IntentKind.SUBMIT) == []
+
+
+def test_a_double_that_was_sent_again_is_never_taken_in(writer: Writer, reader: Reader) -> None:
+    row, intent = _begin(writer, replace(NEW, total=None))
+    put(writer, remote("batch_9", Status.FAILED))
+    (double,) = reader.by_remote("batch_9")
+    child, _ = _begin(writer, replace(NEW, key="key-2", parent_id=double.id))
+    reason = f"batch_9 is {double.public_id}, and was sent again as {child.public_id}"
+
+    writer.leave_unconfirmed(intent.id, "no answer")
+    refused = writer.adopt_batch(row.id, remote("batch_9"), START + 1)
+
+    assert isinstance(refused, Refusal)
+    assert refused.reason == reason
+    assert {each.id for each in everything(reader)} == {row.id, double.id, child.id}
 
 
 def test_a_double_made_by_a_sync_is_taken_in(writer: Writer, reader: Reader) -> None:

@@ -87,11 +87,11 @@ def _fill(context: CliContext, count: int) -> None:
 
 
 def _serve(port: int, speed: float, *, empty: bool) -> None:
-    from jobdash.demo.emulator import Emulator
+    from jobdash.demo.emulator.emulator import Emulator, new_seed
     from jobdash.demo.emulator.server import serve
     from jobdash.demo.samples import plan_submitted, seed_emulator
 
-    emulator = Emulator(speed=speed)
+    emulator = Emulator(speed=speed, seed=new_seed())
     if empty:
         plan_submitted(emulator)
     else:

@@ -7,7 +7,7 @@ import math
 import random
 
 from jobdash.demo.emulator.batch_plan import BatchFailure, BatchPlan, BatchScript, Ending, Timing
-from jobdash.demo.emulator.emulator import Emulator
+from jobdash.demo.emulator.emulator import Emulator, new_seed
 from jobdash.demo.emulator.server import serve
 
 YOUNGEST, SPAN = 3 * 3600.0, 30 * 24 * 3600.0
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, help="each has so many, and has completed all of them")
     parser.add_argument("--answer-size", type=int, default=0, help="characters of each of their answers")
     options = parser.parse_args()
-    emulator = Emulator(latency=options.latency)
+    emulator = Emulator(latency=options.latency, seed=new_seed())
     fill(
         emulator,
         options.batches,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import secrets
 import threading
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
@@ -48,6 +49,11 @@ class IdGenerator:
     def word(self, kind: str, length: int) -> str:
         """A new word of that many lower-case letters and digits."""
         return derived(f"{self._seed}/{kind}/{self.number()}", length)
+
+
+def new_seed() -> int:
+    """A seed of ids that no earlier emulator has given: a store may know theirs."""
+    return secrets.randbits(32)
 
 
 def derived(source: str, length: int) -> str:

@@ -68,6 +68,7 @@ def check(
             split=form.split,
         )
         with closing(open_browser()) as browser:
+            request = replace(request, seen=browser.newest_ids())
             before = sent_before(request, browser)
             waiting = parts_that_wait(request, browser)
     except FileFaults as error:
@@ -75,7 +76,6 @@ def check(
     except (UsageError, StoreError) as error:
         return SubmitCheck(None, str(error), over_limit=isinstance(error, OverLimit))
     cost = expected_cost(request, prices, now)
-    request = replace(request, known=frozenset(row.id for row in before))
     return SubmitCheck(request, sent_before=tuple(before), waiting=waiting, cost=cost)
 
 

@@ -18,6 +18,7 @@ from jobdash.domain.text import encodable
 from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
 from jobdash.providers.input_parts import FilePart, InputLimits
 from jobdash.providers.registry import provider_of
+from jobdash.store.records import NewestIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,9 @@ class SubmitRequest:
     """Retry: how many requests of its family had an answer, and how many an error, and are not sent again."""
     bulk: str | None = None
     """Retry: the id of the action that it is a part of."""
-    known: frozenset[int] | None = None
-    """The jobs of the identical file that a person knows of: it is not sent where there is another one.
-    None: it is sent whatever was sent before."""
+    seen: NewestIds | None = None
+    """Those when a person last looked at what was sent: the file is not sent where a newer job is of the
+    identical one. None: it is sent whatever was sent before."""
 
     @property
     def queues(self) -> bool:

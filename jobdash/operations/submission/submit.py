@@ -93,7 +93,7 @@ def new_job(wanted: SubmitRequest, origin: str, key: str) -> NewJob:
         endpoint=wanted.endpoint,
         total=wanted.check.requests,
         digest=wanted.check.digest,
-        known=wanted.known,
+        seen=wanted.seen,
         tags=wanted.tags,
         estimated_tokens=wanted.estimated_tokens,
         profile=profile_name(wanted.account),
@@ -241,6 +241,8 @@ class SubmitRun(ABC):
         intent_id = self._intent.id
         row = await self._work.store.write(Writer.close_submit, intent_id, remote, asked_at)
         row = row or await self._row_now()
+        if row is not None and row.unconfirmed:
+            return SubmitOutcome(SubmitEnd.UNCONFIRMED, row.error or NO_ANSWER, row)
         if remote.status in TERMINAL and remote.status is not Status.COMPLETED:
             why = row.error if row is not None else None
             return SubmitOutcome(SubmitEnd.ENDED, f"{LABELS[remote.status]}{f': {why}' if why else ''}", row)

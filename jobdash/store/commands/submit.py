@@ -20,7 +20,7 @@ from jobdash.store.statements import Statement
 SUBMITTING = "submitting"
 """The raw status of a job while it is sent."""
 
-_JOBS_OF_FILE = Statement("jobs_of_file")
+_NEWER_OF_FILE = Statement("newer_of_file")
 UNSET_SUPERSEDED = Statement("unset_superseded")
 _SHORTEN_INTENT = Statement("shorten_intent")
 _INSERT_JOB = Statement("insert_submitted_job")
@@ -33,6 +33,9 @@ _DELETE_JOB = Statement("delete_job")
 _BATCHES_LIKE = Statement("batches_like_submit")
 _RIVALS = Statement("rivals_of_submit")
 
+_UNCONFIRMED = {"remote_status": str(Status.UNKNOWN), "raw_status": UNCONFIRMED}
+"""The columns of a job of which it is not known whether a batch was made of it."""
+
 
 def _settled(row: JobRow) -> Refusal | None:
     """Return the refusal for a submit that is not, or no longer, unanswered; None for one that is."""
@@ -44,6 +47,14 @@ def _settled(row: JobRow) -> Refusal | None:
     if row.remote_id is None and row.raw_status == SUBMITTING:
         what = "is not confirmed yet"
     return Refusal(f"nothing is to be said of its submit: it {what}", row)
+
+
+def _of_other_size(row: JobRow, remote: RemoteJob) -> Refusal | None:
+    """Return why a batch of another number of requests cannot be that of a submit; None where it can be."""
+    if None in {row.total, remote.total} or row.total == remote.total:
+        return None
+    sizes = f"has {remote.total:,} requests, and {row.total:,} were sent"
+    return Refusal(f"{remote.remote_id} is another batch: it {sizes}", row)
 
 
 class SubmitWrites(SnapshotWrites):
@@ -77,14 +88,16 @@ class SubmitWrites(SnapshotWrites):
         if retry is not None and (child := self._row(connection, retry)) is not None:
             state = f"still {LABELS[child.status]}" if child.unfinished else LABELS[child.status]
             return Refusal(f"its requests were sent again as {child.public_id}, {state}", child)
-        if new.known is None or not new.digest:
+        if new.seen is None or not new.digest:
             return None
         mark = f'%"digest": "{new.digest}"%'
-        for (job_id,) in _JOBS_OF_FILE.run(connection, mark=mark).fetchall():
-            if job_id not in new.known:
-                row = self._row_now(connection, job_id)
-                return Refusal(f"the identical file was sent meanwhile, as {row.public_id}", row)
-        return None
+        found = _NEWER_OF_FILE.run(
+            connection, mark=mark, job_seen=new.seen.job, intent_seen=new.seen.intent
+        ).fetchone()
+        if found is None:
+            return None
+        row = self._row_now(connection, found[0])
+        return Refusal(f"the identical file was sent meanwhile, as {row.public_id}", row)
 
     def _insert_linked(
         self, connection: Connection, new: NewJob, now: int, *, queued: str | None = None
@@ -108,7 +121,8 @@ class SubmitWrites(SnapshotWrites):
     ) -> JobRow | None:
         """End a submit that made a batch; None when the intent was closed elsewhere.
 
-        The answer to the process that submitted is used also when the submit was given up meanwhile.
+        The answer to the process that submitted is used also when the submit was given up meanwhile. The job
+        stays unconfirmed where the batch is known to be another job's.
         """
         with self._transaction() as connection:
             intent = self._close(connection, intent_id, self._clock(), "done")
@@ -116,7 +130,10 @@ class SubmitWrites(SnapshotWrites):
             intent = intent or self._given_up(connection, intent_id, action)
             if intent is None:
                 return None
-            self._delete_duplicate(connection, intent.job_id, remote)
+            row = self._row_now(connection, intent.job_id)
+            if refusal := self._take_in(connection, row, remote):
+                self._set(connection, row.id, **_UNCONFIRMED, error=stored_error(refusal.reason))
+                return self._log_answer(connection, intent, action, "failed", refusal.reason)
             self._apply_to(connection, intent.job_id, remote, asked_at)
             self._log_retry(connection, intent)
             return self._log_answer(connection, intent, action, "done", LATE if late else "")
@@ -159,8 +176,7 @@ class SubmitWrites(SnapshotWrites):
 
     def leave_unconfirmed(self, intent_id: int, reason: str) -> JobRow | None:
         """End a submit whose result is unknown; a sync that finds its key confirms it later."""
-        columns = {"remote_status": str(Status.UNKNOWN), "raw_status": UNCONFIRMED}
-        return self._end_submit(intent_id, reason, "reconcile", columns)
+        return self._end_submit(intent_id, reason, "reconcile", _UNCONFIRMED)
 
     def _end_submit(self, intent_id: int, reason: str, action: str, columns: dict[str, Any]) -> JobRow | None:
         with self._transaction() as connection:
@@ -181,10 +197,9 @@ class SubmitWrites(SnapshotWrites):
         """
         with self._transaction(durable=True) as connection:
             row = self._row_now(connection, job_id)
-            refusal = _settled(row) or self._not_its_own(connection, row, remote)
+            refusal = _settled(row) or _of_other_size(row, remote) or self._take_in(connection, row, remote)
             if refusal is not None:
                 return refusal
-            self._delete_duplicate(connection, job_id, remote)
             self._apply_to(connection, job_id, remote, asked_at)
             self._make_due(connection, row.account)
             return self._logged(connection, job_id, "adopt", "done", f"it is {remote.remote_id}")
@@ -201,19 +216,6 @@ class SubmitWrites(SnapshotWrites):
             self._set(connection, job_id, **self._never_sent(reason))
             UNSET_SUPERSEDED.run(connection, child_key=job_id)
             return self._logged(connection, job_id, "adopt", "failed", reason)
-
-    def _not_its_own(self, connection: Connection, row: JobRow, remote: RemoteJob) -> Refusal | None:
-        """Return why a batch cannot be that of a submit; None where it can."""
-        if None not in {row.total, remote.total} and row.total != remote.total:
-            sizes = f"has {remote.total:,} requests, and {row.total:,} were sent"
-            return Refusal(f"{remote.remote_id} is another batch: it {sizes}", row)
-        place = {"job_key": row.id, "remote": remote.remote_id, "provider": row.provider}
-        double = _DOUBLE.run(connection, **place).fetchone()
-        (key,) = (None,) if double is None else _SUBMIT_KEY.run(connection, job_key=double[0]).fetchone()
-        if key is not None:
-            other = self._row_now(connection, double[0])
-            return Refusal(f"{remote.remote_id} is the batch of another submit, {other.public_id}", row)
-        return None
 
     def _given_up(self, connection: Connection, intent_id: int, action: str) -> Intent | None:
         """Return an unconfirmed submit, for the late answer to the process that sent it; None for others."""
@@ -272,15 +274,25 @@ class SubmitWrites(SnapshotWrites):
         _INSERT_TAG.run_many(connection, words)
         return self._row_now(connection, job_id)
 
-    def _delete_duplicate(self, connection: Connection, job_id: int, remote: RemoteJob) -> None:
-        """Delete the row that a sync made of the same batch in between, where the provider dropped our key.
+    def _take_in(self, connection: Connection, row: JobRow, remote: RemoteJob) -> Refusal | None:
+        """Delete the row that a sync made of a submit's batch, where its provider dropped our key.
 
-        The older row stays: its id was printed.
+        The older row stays: its id was printed. Refused for a row that is more than a sync's: what another
+        submit has made, or what was sent again meanwhile.
         """
-        place = {"job_key": job_id, "remote": remote.remote_id}
-        provider = self._row_now(connection, job_id).provider
-        double = _DOUBLE.run(connection, **place, provider=provider).fetchone()
-        if double is not None:
-            _DELETE_ITEMS.run(connection, job_key=double[0])
-            _MOVE_INTENTS.run(connection, job_key=double[0], target_key=job_id)
-            _DELETE_JOB.run(connection, job_key=double[0])
+        place = {"job_key": row.id, "remote": remote.remote_id, "provider": row.provider}
+        found = _DOUBLE.run(connection, **place).fetchone()
+        if found is None:
+            return None
+        double = self._row_now(connection, found[0])
+        (key,) = _SUBMIT_KEY.run(connection, job_key=double.id).fetchone()
+        if key is not None:
+            return Refusal(f"{remote.remote_id} is the batch of another submit, {double.public_id}", row)
+        if double.superseded_by is not None:
+            child = self._row_now(connection, double.superseded_by)
+            sent = f"{remote.remote_id} is {double.public_id}, and was sent again as {child.public_id}"
+            return Refusal(sent, row)
+        _DELETE_ITEMS.run(connection, job_key=double.id)
+        _MOVE_INTENTS.run(connection, job_key=double.id, target_key=row.id)
+        _DELETE_JOB.run(connection, job_key=double.id)
+        return None

@@ -46,8 +46,8 @@ INSERT INTO job (public_id, provider, account, origin, remote_id, submit_key, na
 -- insert_submitted_job
 INSERT INTO job (public_id, provider, account, origin, submit_key, name, remote_status, raw_status, model, endpoint, total, created_at, parent_id, kept_succeeded, kept_failed, family, estimated_tokens, queued, profile) VALUES (:public_id, :provider, :account, :origin, :submit_key, :name, :remote_status, :raw_status, :model, :endpoint, :total, :created_at, :parent_id, :kept_succeeded, :kept_failed, :family, :estimated_tokens, :queued, :profile) RETURNING id;
 
--- jobs_of_file
-SELECT job.id FROM job WHERE job.raw_status != 'not submitted' AND job.id IN (SELECT intent.job_id FROM intent WHERE intent.kind = 'submit' AND intent.choices LIKE :mark UNION ALL SELECT job.id FROM job WHERE job.queued IS NOT NULL AND job.queued LIKE :mark) ORDER BY job.id DESC;
+-- newer_of_file
+SELECT job.id FROM job WHERE job.raw_status != 'not submitted' AND job.id IN (SELECT intent.job_id FROM intent WHERE intent.id > :intent_seen AND intent.kind = 'submit' AND intent.choices LIKE :mark UNION ALL SELECT job.id FROM job WHERE job.id > :job_seen AND job.queued LIKE :mark);
 
 -- unset_superseded
 UPDATE job SET superseded_by=NULL WHERE job.id = (SELECT job_1.parent_id FROM job AS job_1 WHERE job_1.id = :child_key) AND job.superseded_by = :child_key;

@@ -14,6 +14,7 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import NOT_SUBMITTED
 from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
+from jobdash.store.records import NewestIds
 from jobdash.store.rows import (
     CLOCKS_APART_MS,
     COLUMNS,
@@ -52,6 +53,11 @@ class JobReads(AttentionReads):
     def by_remote(self, remote_id: str) -> list[JobRow]:
         """Return the jobs with a provider's id, removed ones too."""
         return self._rows(f"SELECT {COLUMNS} FROM job WHERE remote_id = ?", (remote_id,))
+
+    def newest_ids(self) -> NewestIds:
+        """Return the newest ids; those of an empty store are 0."""
+        sql = "SELECT (SELECT coalesce(max(id), 0) FROM job), (SELECT coalesce(max(id), 0) FROM intent)"
+        return NewestIds(*self._all(sql, ())[0])
 
     def submitted_before(self, digest: str) -> list[JobRow]:
         """Return the last five jobs that were submitted from a file of this content, newest first.

@@ -128,19 +128,21 @@ _JOBS: dict[str, ClauseElement] = {
     "insert_listed_job": insert_into(_job, [*_loaded, "updated_at"]),
     "insert_submitted_job": insert_into(_job, _submitted).returning(column("id")),
     # Those that certainly do not exist at their provider are left out.
-    "jobs_of_file": select(_job.c.id)
-    .where(
+    "newer_of_file": select(_job.c.id).where(
         _job.c.raw_status != NOT_SUBMITTED,
         _job.c.id.in_(
             union_all(
                 select(_intents.c.job_id).where(
-                    _intents.c.kind == IntentKind.SUBMIT, _intents.c.choices.like(bindparam("mark"))
+                    _intents.c.id > bindparam("intent_seen"),
+                    _intents.c.kind == IntentKind.SUBMIT,
+                    _intents.c.choices.like(bindparam("mark")),
                 ),
-                select(_job.c.id).where(_job.c.queued.is_not(None), _job.c.queued.like(bindparam("mark"))),
+                select(_job.c.id).where(
+                    _job.c.id > bindparam("job_seen"), _job.c.queued.like(bindparam("mark"))
+                ),
             )
         ),
-    )
-    .order_by(_job.c.id.desc()),
+    ),
     "unset_superseded": update(_job)
     .where(_job.c.id == _parent, _job.c.superseded_by == bindparam("child_key"))
     .values(superseded_by=null()),
