@@ -2,8 +2,8 @@
 
 Raises `ConfigError` for a file that cannot be read or holds a wrong value; an unknown setting is a
 warning, kept in `Config.warnings`. What is wrong with one account ends that account alone, which is then in
-`Config.unusable`; a mistake in ``[notify]``, ``[prices]`` or ``[retention]`` ends what that table is for, and
-is in `Config.faulty`.
+`Config.unusable`; a mistake in another table than ``[results]`` ends what that table is for, or leaves its
+defaults, and is in `Config.faulty`.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Config:
     retention: Retention | None = None
     """What ``jobdash prune`` removes; None: nothing."""
     faulty: tuple[FaultyTable, ...] = ()
-    """Tables of the file with a mistake; what each is for is None here, as if it were not in the file."""
+    """Tables of the file with a mistake; each counts here as if it were not in the file."""
     default_account: str | None = None
     """The account that is meant where ``--account`` is required and missing."""
     read_only: str | None = None

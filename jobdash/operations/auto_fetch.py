@@ -22,6 +22,7 @@ from jobdash.operations.accounts.downloads import ResultsExpireAt
 from jobdash.operations.context import OperationContext
 from jobdash.operations.fetch import fetch
 from jobdash.operations.job_lookup import Browser
+from jobdash.operations.results.download import DELETED
 from jobdash.operations.results.fetch_request import FetchedResults, FetchRequest
 from jobdash.store.writer import Writer
 
@@ -156,7 +157,8 @@ class EndedBatches:
         if done.in_use or (done.counts is None and self._work.stop.is_set()):
             return
         with suppress(StoreError):  # the next attempt writes it
-            if done.counts is None and (done.result is ActionResult.FAILED or done.refused):
+            passes = done.result is ActionResult.FAILED and done.reason != DELETED
+            if done.counts is None and (passes or done.refused):
                 if known := self._unfetched.get(job_id):
                     known.reason = done.reason
                 await self._work.store.write(Writer.set_not_fetched, job_id, done.reason)

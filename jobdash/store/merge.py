@@ -194,4 +194,4 @@ def _adopts(known: dict[str, Any], source: SnapshotSource) -> bool:
     """Whether the job's account is not configured any more, or no longer sees it."""
     if known["account"] == source.account or source.configured is None:
         return False
-    return known["account"] not in source.configured or bool(known["not_found_at"])
+    return known["account"] not in source.configured or known["not_found_at"] is not None

@@ -216,6 +216,8 @@ class QueuedOptions:
     embeddings: bool = False
     keep_input: bool = True
     """Keep the copy of its input once it was accepted."""
+    bulk: str | None = None
+    """Retry: the id of the action that it is a part of."""
     tries: int = 0
     """How often it was sent without success."""
     not_before: int = 0

@@ -330,6 +330,8 @@ class Footer:
             return tuple(hint for name, hint in self._hints.items() if name not in _CHANGING)
         off = frozenset() if marked else unavailable(None, self._context)
         for row in rows:
+            if not off:
+                break
             off &= unavailable(row, self._context)
         return tuple(
             hint._replace(enabled=False) if name in off else hint for name, hint in self._hints.items()

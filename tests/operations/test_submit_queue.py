@@ -268,7 +268,7 @@ async def test_a_retry_waits_for_room_like_any_other_batch(world: World, file: P
     outcome = await retried()
     assert (outcome.result, outcome.status_after) == (ActionResult.DONE, Status.PENDING)
     child = rows(world)[-1]
-    assert outcome.reason.startswith(f"3 of 10 sent again: 3 errors, queued here as {child.public_id}")
+    assert outcome.reason.startswith(f"3 of 10 sent again: 3 errors, as {child.public_id}; queued here; ")
     assert (child.queued_here, child.parent_id) == (True, row.id)
     assert (await retried()).reason == f"{child.public_id}, of the same requests, waits here to be sent"
     assert world.calls(*CREATE) == 2

@@ -63,7 +63,7 @@ def scratch_folder(store: Path) -> Iterator[Path]:
     Those of processes that were killed go first: their locks are free. Raises OSError.
     """
     place = store.parent / _SCRATCH
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(place)
     for left in place.iterdir():
         _remove_unlocked(left)
     folder = Path(tempfile.mkdtemp(dir=place))

@@ -78,7 +78,7 @@ async def enqueue(wanted: SubmitRequest, caller: AccountClient, work: OperationC
         for part in requests_of(wanted):
             key = new_submit_key()
             new = new_job(part, origin, key)
-            options = QueuedOptions(part.check.digest, part.check.embeddings, part.keep_input)
+            options = QueuedOptions(part.check.digest, part.check.embeddings, part.keep_input, part.bulk)
             queued.append((new, options))
             await asyncio.to_thread(_keep, part, work.store.path, key)
         rows = await work.store.write(Writer.enqueue, queued)

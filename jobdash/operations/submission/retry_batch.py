@@ -244,9 +244,7 @@ class _Retry:
             selected.parts.get(MISSING, 0),
             selected.parts.get(CUT_OFF, 0),
         )
-        here = "queued here" if submitted.end is SubmitEnd.QUEUED else ""
-        how = f"{here} as" if here else "as"
-        notes = [f"{sent_again(left, self._plan.choices.only)}, {how} {row.public_id}", submitted.reason]
+        notes = [f"{sent_again(left, self._plan.choices.only)}, as {row.public_id}", submitted.reason]
         return ActionOutcome(self._job, ActionResult.DONE, "; ".join(filter(None, notes)), row.status)
 
 

@@ -32,7 +32,7 @@ from jobdash.operations.actions.cancel import renew_intent
 from jobdash.operations.actions.reconcile import LISTING_LAG_MS, Reconciled, find_keyless
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.providers import profile_name
-from jobdash.operations.results.input_copies import drop_input_copy, keep_input_copy
+from jobdash.operations.results.input_copies import drop_input_copy, input_copy, keep_input_copy
 from jobdash.operations.submission.outcome import SubmitAbandoned, SubmitEnd, SubmitOutcome, SubmitRefused
 from jobdash.operations.submission.request import SubmitRequest
 from jobdash.providers.base import RemotePage, Submission
@@ -267,8 +267,11 @@ class SubmitRun(ABC):
         if self._intent is None:  # it never had its turn: nothing was written, nothing was sent
             return SubmitOutcome(end, reason, None)
         intent_id = self._intent.id
-        if isinstance(error, InvalidRequest):
-            drop_input_copy(self._work.store.path, self._submission.key)
+        store, key = self._work.store.path, self._submission.key
+        if isinstance(error, InvalidRequest) and error.status is not None:
+            drop_input_copy(store, key)
+        elif not input_copy(store, key).exists():
+            await self._keep_input()
         if self._unwritten is not None:
             await self._uploaded(self._unwritten)
         try:

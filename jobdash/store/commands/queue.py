@@ -61,7 +61,7 @@ class QueueWrites(SubmitWrites):
             if len(parts) == 1:
                 ((new, options),) = parts
                 row = self._insert_linked(connection, new, now, queued=_encoded(options))
-                self._add_event(connection, now, "queue", row, "done")
+                self._add_event(connection, now, "queue", row, "done", bulk=options.bulk)
                 return [row]
             ids = new_public_ids(connection, len(parts))
             rows = [
@@ -95,7 +95,9 @@ class QueueWrites(SubmitWrites):
                 self._set(connection, job_id, raw_status=SUBMITTING)
                 row = self._row_now(connection, job_id)
                 digest = {"digest": options.digest}
-                intent = self._open(connection, now, IntentKind.SUBMIT, row, deadline, choices=digest)
+                intent = self._open(
+                    connection, now, IntentKind.SUBMIT, row, deadline, bulk=options.bulk, choices=digest
+                )
                 tags: dict[str, str] = dict(_TAGS.run(connection, job_key=job_id).fetchall())
                 return TakenSubmit(row, intent, key, options, tags)
         return None
