@@ -92,6 +92,10 @@ class Host(TerminalApp):
         """Start everything that waits for the first paint."""
         raise NotImplementedError
 
+    def show_held_toasts(self) -> None:
+        """Show the toasts that were held while a dialog was in front."""
+        raise NotImplementedError
+
     def start_run(self, plan: Plan) -> ActionRun:
         """Execute a plan."""
         raise NotImplementedError

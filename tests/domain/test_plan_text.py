@@ -128,7 +128,8 @@ def test_a_force_fail_states_both_sides() -> None:  # E-1 E-3
 def test_a_plain_removal_leaves_the_provider_alone() -> None:  # B-8
     made = plan(REMOVE, DONE)
     assert texts_of(made)["Stays"] == "files and batches at the provider"
-    assert warned(made) == set()
+    assert warned(made) == {"Not fetched"}
+    assert "never fetched, and nothing here will name them" in texts_of(made)["Not fetched"]
 
 
 def test_what_is_deleted_for_good_is_a_warning() -> None:  # B-9 A-12

@@ -88,6 +88,9 @@ async def test_fetched_results_are_items_by_outcome(
         assert "Rate limit" in dash.screen or "rate_limit" in dash.screen
         await dash.press("o")
         await dash.until(lambda: "No request is without an answer" in dash.screen)
+        await dash.press("enter")
+        await dash.settle()
+        assert isinstance(dash.app.screen, JobScreen), "there is nothing to open"
         await dash.press("o", "end")
         await dash.until(lambda: keys(dash)[-1] == "request-40")
 

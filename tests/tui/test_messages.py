@@ -14,6 +14,7 @@ from jobdash.domain.plan import Action, ActionOutcome, ActionResult, Choices
 from jobdash.operations.job_lookup import Sort
 from jobdash.operations.planning import plan_jobs
 from jobdash.tui.action_runs import ActionRun
+from jobdash.tui.messages import Synced, SyncSummary
 from jobdash.tui.render import header_footer
 from jobdash.tui.render.symbols import UNICODE
 from jobdash.tui.screens.progress import ProgressScreen
@@ -77,6 +78,18 @@ async def test_a_hidden_run_is_shown_and_brought_back(path: Path) -> None:
         await dash.until(lambda: isinstance(dash.app.screen, ProgressScreen))
         run.end()
         await dash.until(lambda: "removing" not in dash.app.main.query_one("#accounts", Line).plain)
+
+
+async def test_no_account_speaks_in_front_of_a_dialog(path: Path) -> None:
+    async with dashboard(path, [account("openai")], rows=[job(1)], working=False) as dash:
+        await dash.press("c")
+        await dash.until_dialog()
+        dash.app.post_message(Synced(SyncSummary("openai", fetched=("nightly fetched: 3 ok",))))
+        await dash.settle()
+        assert dash.toasts == []
+        await dash.press("escape")
+        await dash.until_table()
+        await dash.until(lambda: dash.toasts == ["nightly fetched: 3 ok"])
 
 
 async def test_unknown_settings_are_reported(path: Path) -> None:

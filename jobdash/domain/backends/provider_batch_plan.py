@@ -13,6 +13,7 @@ from jobdash.domain.plan import Action, Decision, Note, Plan
 from jobdash.domain.remainder import remainder_of
 from jobdash.domain.status import LABELS, TERMINAL, Status
 from jobdash.domain.text import clean, quantity
+from jobdash.domain.time import short_span
 
 
 def waits_here(job: JobRow) -> bool:
@@ -185,6 +186,7 @@ def _remove_notes(plan: Plan) -> list[Note]:
             found.append(Note("Stays", "what unfinished batches use at the provider"))
     else:
         found.append(Note("Stays", "files and batches at the provider"))
+        found += _unfetched_notes(plan) if choices.record else []
     if choices.local_files:
         found.append(Note("Deleted", "fetched files on this computer; this cannot be undone", warning=True))
     if not choices.record:
@@ -235,12 +237,27 @@ def _loses_results(plan: Plan, job: JobRow) -> bool:
 def _lost_notes(jobs: Sequence[JobRow]) -> list[Note]:
     if not jobs:
         return []
-    number = sum(job.done or 0 for job in jobs)
-    some = quantity(number, "result")
+    return [Note("Lost", f"{_never_fetched(jobs)}, and will be lost", warning=True)]
+
+
+def _unfetched_notes(plan: Plan) -> list[Note]:
+    """Return the warning about results that stay at their provider, of which nothing here reminds then."""
+    acting = (each.job for each in plan.acting)
+    jobs = [job for job in acting if job.collected is None and job.terminal and _has_results_there(plan, job)]
+    if not jobs:
+        return []
+    deleted = [job.results_expire_at for job in jobs if job.results_expire_at is not None]
+    when = f"; deleted there in {short_span(min(deleted) - plan.at)}" if deleted else ""
+    text = f"{_never_fetched(jobs)}, and nothing here will name them{when}"
+    return [Note("Not fetched", text, warning=True)]
+
+
+def _never_fetched(jobs: Sequence[JobRow]) -> str:
+    """Return ``900 results were never fetched``."""
+    some = quantity(sum(job.done or 0 for job in jobs), "result")
     if any(job.done is None for job in jobs):
         some = f"the results of {batches(len(jobs))}"
-    verb = "was" if some == "1 result" else "were"
-    return [Note("Lost", f"{some} {verb} never fetched, and will be lost", warning=True)]
+    return f"{some} {'was' if some == '1 result' else 'were'} never fetched"
 
 
 def _what_goes(plan: Plan) -> str:

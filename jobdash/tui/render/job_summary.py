@@ -78,7 +78,7 @@ def summary_spans(
         some = ", ".join(f"{number:,} × {clean(message, 40)}" for message, number in errors[:3])
         parts.append([Span(f"{row.failed:,} failed: ", "error"), Span(some, "text")])
     elif errors and row.status is not Status.CANCELLED:
-        parts.append([Span(clean(errors[0][0], 100), "error")])
+        parts.append([Span(clean(row.error or errors[0][0], 100), "error")])
     elif row.failed and row.collected is None:  # what was fetched has its errors counted
         parts.append([Span(f"{row.failed:,} failed", "error")])
     if trouble:

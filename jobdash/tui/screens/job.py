@@ -239,11 +239,12 @@ class JobScreen(ActionScreen):
 
     @on(ItemList.Opened)
     def action_open_item(self) -> None:
-        """Open the fetched result under the cursor; where there is none, go back to the table."""
-        item = self._items.current if self.page == "items" else None
-        if item is None:
+        """Open the fetched result under the cursor; on a page without any, go back to the table."""
+        listed = self.page == "items" and self._items.results.items is not None
+        item = self._items.current if listed else None
+        if not listed:
             self.action_close()
-        else:
+        elif item is not None:
             self.app.push_screen(ItemScreen(self.context, self._items.results, self._items.outcome, item))
 
     @on(ItemsPage.Loaded)

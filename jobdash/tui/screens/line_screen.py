@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual import on
 from textual.widget import Widget
 
+from jobdash.tui.host import host_of
 from jobdash.tui.terminal.exact_updates import ExactScreen
 from jobdash.tui.widgets.line import Line
 
@@ -18,6 +19,10 @@ class LineScreen(ExactScreen):
     def on_mount(self) -> None:
         """Fit the toasts after every layout."""
         self.screen_layout_refresh_signal.subscribe(self, self._fit_toasts)
+
+    def on_screen_resume(self) -> None:
+        """Show what was held while a dialog was in front."""
+        host_of(self).show_held_toasts()
 
     def _fit_toasts(self, _screen: object) -> None:
         """Hide the oldest toasts where all of them are higher than half of the screen; the newest stays.

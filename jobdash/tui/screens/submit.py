@@ -226,6 +226,8 @@ class SubmitScreen(Dialog[SubmitRequest | None]):
         if sound:  # where there is a doubt, a second Enter must not send the file
             (self.query_one("#keep", Button) if doubts else act).focus()
         self.refit()
+        if lines:
+            self.call_after_refresh(view.scroll_visible, animate=False)
 
     def on_resize(self) -> None:
         """Wrap the result of the check again; the dialog fits its body then."""
