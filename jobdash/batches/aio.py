@@ -55,7 +55,7 @@ async def submit(
     """Check requests, upload them, and create a batch; see `jobdash.batches.submit`."""
     _check_tags(tags or {})
     with _on_disk(requests) as (path, called):
-        async with open_session(database, config) as session:
+        async with open_session(database, config, make=True) as session:
             wanted: SubmitRequest = await asyncio.to_thread(
                 lambda: order(
                     path,
@@ -148,7 +148,7 @@ async def list(
     config: str | Path | None = None,
 ) -> _List[Batch]:
     """Return batches, the newest first; see `jobdash.batches.list`."""
-    async with open_session(database, config) as session:
+    async with open_session(database, config, make=sync) as session:
         errors = await session.sync_all() if sync else {}
         scope = Scope(conditions=parse(f"{filter} account!={LOCAL}"))
         now = session.work.clock()

@@ -19,7 +19,7 @@ from jobdash.errors import ConfigError, JobNotFound, StoreError, StoreReadOnly, 
 from jobdash.operations.accounts.clients import AccountClients
 from jobdash.operations.accounts.keys import in_store, register_keys
 from jobdash.operations.context import OperationContext
-from jobdash.operations.job_lookup import Browser, known_job, open_browser
+from jobdash.operations.job_lookup import Browser, known_job, open_browser, refuse_missing
 from jobdash.operations.polling.outage import PASSING
 from jobdash.operations.polling.remote_lookup import candidates, find_remote
 from jobdash.operations.polling.sync_accounts import AccountSyncs
@@ -180,11 +180,18 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(database: str | Path | None, config: str | Path | None) -> AsyncIterator[Session]:
-    """Open the store that is named, or that of the settings; raises ConfigError and StoreError."""
+async def open_session(
+    database: str | Path | None, config: str | Path | None, *, make: bool = False
+) -> AsyncIterator[Session]:
+    """Open the store that is named, or that of the settings; raises ConfigError and StoreError.
+
+    One that is named has to be there, unless it may be made (``make``).
+    """
     settings = await asyncio.to_thread(
         load, None if config is None else Path(config), None if database is None else str(database)
     )
+    if database is not None:
+        refuse_missing(settings.database, make=make)
     opened = await asyncio.to_thread(lambda: open_browser(settings.database, read_only=settings.read_only))
     settings = in_store(settings, opened.browser)
     if opened.read_only is not None:

@@ -12,9 +12,9 @@ from jobdash.config.settings import Config, load
 from jobdash.domain.account import Account
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
-from jobdash.errors import ConfigError, StoreError, StoreReadOnly, UsageError
+from jobdash.errors import ConfigError, StoreReadOnly, UsageError
 from jobdash.operations.accounts.keys import in_store
-from jobdash.operations.job_lookup import OpenedStore, open_browser
+from jobdash.operations.job_lookup import OpenedStore, open_browser, refuse_missing
 from jobdash.operations.providers import account_hint
 
 
@@ -38,8 +38,8 @@ class CliContext:
     database: str | None = None
     config_path: Path | None = None
     debug: bool = False
-    reading: bool = False
-    """The command only reads: a store that was named with --db has to be there."""
+    may_make: bool = False
+    """The command may make a store that was named with --db; for all others it has to be there."""
 
     @cached_property
     def config(self) -> Config:
@@ -59,12 +59,16 @@ class CliContext:
     @cached_property
     def opened(self) -> OpenedStore:
         """The store, opened for reading."""
-        if self.reading and self.database is not None and not self.has_store:
-            raise StoreError(f"no store at {self.config.database}")
+        self.refuse_missing()
         opened = open_browser(self.config.database, notice=_notice, read_only=self.config.read_only)
         self.config = in_store(self.config, opened.browser)
         clock.follow(opened.browser.clock)
         return opened
+
+    def refuse_missing(self) -> None:
+        """Raise StoreMissing where a store was named that is not there, and is not to be made."""
+        if self.database is not None:
+            refuse_missing(self.config.database, make=self.may_make)
 
     @property
     def has_store(self) -> bool:

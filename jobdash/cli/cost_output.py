@@ -47,7 +47,6 @@ class CostQuery(NamedTuple):
 
 def print_costs(context: CliContext, query: CostQuery, *, reprice: bool) -> int:
     """Print the sums of a query; return the exit code."""
-    context.reading = not reprice
     query = query._replace(accounts=context.named_accounts(query.accounts))
     now = store_time()
     scope = query.scope(now)

@@ -148,6 +148,8 @@ def dashboard(context: CliContext) -> int:
     require_terminal("the dashboard wants a terminal", "jobdash list prints the jobs")
     from jobdash.tui.run import run_dashboard
 
+    context.may_make = True
+    context.refuse_missing()
     return run_dashboard(context.config, demo=False)
 
 

@@ -12,7 +12,7 @@ from jobdash.domain.job import JobDetails, JobRow
 from jobdash.domain.text import clean, encodable
 from jobdash.domain.time import Clock, system_clock
 from jobdash.errors import JobAmbiguous
-from jobdash.store.bootstrap import ensure_store, read_only_reason
+from jobdash.store.bootstrap import ensure_store, read_only_reason, refuse_missing
 from jobdash.store.location import StoreLocation
 from jobdash.store.queries.pages import Counts
 from jobdash.store.reader import Interrupted, Reader
@@ -38,6 +38,7 @@ __all__ = [
     "known_job",
     "open_browser",
     "read_only_reason",
+    "refuse_missing",
     "waiting_removals",
 ]
 

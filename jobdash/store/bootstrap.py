@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jobdash.domain.text import clean
-from jobdash.errors import StoreError, StoreReadOnly
+from jobdash.errors import StoreError, StoreMissing, StoreReadOnly
 from jobdash.store.connections import connect_worker
 from jobdash.store.dialects import sqlite
 from jobdash.store.dialects.base import Connection
@@ -62,6 +62,21 @@ def ensure_store(
 
     upgrade(path)
     return None
+
+
+def refuse_missing(path: StoreLocation, *, make: bool) -> None:
+    """Raise `StoreMissing` for a place that a person has named, and where no store is.
+
+    Where one may be made there (``make``), its folder has to exist: with a mistyped path, all of it would be
+    made. Of a store on a server its connection says whether it is there.
+    """
+    # What is not absolute is the URL of another database, which the store refuses by its name.
+    if not isinstance(path, Path) or not path.is_absolute() or path.exists():
+        return
+    if not make:
+        raise StoreMissing(f"no store at {path}")
+    if not path.parent.is_dir():
+        raise StoreMissing(f"no store at {path}, and no folder in which it could be made")
 
 
 def open_for_worker(path: StoreLocation, notice: Notice = ignore) -> Connection:

@@ -15,7 +15,7 @@ from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overlo
 from jobdash.domain.status import TERMINAL
 from jobdash.domain.text import clean
 from jobdash.errors import UsageError
-from jobdash.store.bootstrap import open_for_worker
+from jobdash.store.bootstrap import open_for_worker, refuse_missing
 from jobdash.store.dialects.base import Connection
 from jobdash.store.leases.claims import close_abandoned_cancels
 from jobdash.store.leases.parts import NewFunctionJob, cancel_job, insert_job, item_writes
@@ -232,6 +232,8 @@ def submit(
     the same key, and for a function that workers cannot import, and `StoreError`.
     """
     location = settings.read(db).database
+    if db is not None:
+        refuse_missing(location, make=True)
     return submit_to(function, items, name=name, parts=parts, tags=tags, location=location)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from cli_kit import HOUR, Cli
 from jobdash import batches
 from jobdash.batches import aio
 from jobdash.demo.emulator import BatchFailure, BatchPlan, Ending, ErrorAnswer
-from jobdash.errors import ConfigError, JobNotFound, UsageError
+from jobdash.errors import ConfigError, JobNotFound, StoreMissing, UsageError
 
 
 def requests(number: int) -> list[dict[str, Any]]:
@@ -194,3 +195,35 @@ def test_another_store_can_be_named(cli: Cli, tmp_path: Path) -> None:
     assert batches.list() == []
     assert [batch.id for batch in batches.list(database=other)] == [made.id]
     assert json.loads(cli("list", "--json", "--db", str(other)).out)["total"] == 1
+
+
+CALLS: dict[str, Callable[[Path], Any]] = {
+    "get": lambda path: batches.get("batch_1", database=path),
+    "list": lambda path: batches.list(database=path),
+    "wait": lambda path: batches.wait("batch_1", database=path),
+    "cancel": lambda path: batches.cancel("batch_1", database=path),
+    "resume": lambda path: batches.resume("batch_1", database=path),
+    "results": lambda path: batches.results("batch_1", database=path),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_store_that_is_named_and_not_there_is_made_by_no_call_for_batches_in_it(
+    cli: Cli, tmp_path: Path, call: str
+) -> None:
+    for path in (tmp_path / "other.db", tmp_path / "new" / "other.db"):
+        with pytest.raises(StoreMissing, match=f"no store at {path}"):
+            CALLS[call](path)
+    assert not list(tmp_path.glob("other.db*"))
+    assert not (tmp_path / "new").exists()
+    assert cli.calls() == 0
+
+
+def test_a_store_is_made_by_what_sends_or_asks_and_no_folder_for_it(cli: Cli, tmp_path: Path) -> None:
+    cli.add()
+    assert len(batches.list(sync=True, database=tmp_path / "other.db")) == 1
+    mistyped = tmp_path / "new" / "other.db"
+    with pytest.raises(StoreMissing, match="no folder in which it could be made"):
+        batches.submit(requests(1), account="openai", database=mistyped)
+    assert not mistyped.parent.exists()
+    assert cli.calls("POST") == 0

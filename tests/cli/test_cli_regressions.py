@@ -218,7 +218,32 @@ def test_one_request_is_no_requests(cli: Cli) -> None:
     assert "one: 1 request, " in cli("submit", str(path), "--account", "openai", "--dry-run").out
 
 
-@pytest.mark.parametrize("args", [("list",), ("list", "--json"), ("show", "k3f9"), ("log",), ("doctor",)])
+LOOKING = [("list",), ("list", "--json"), ("show", "k3f9"), ("log",), ("doctor",), ("cost",), ("storage",)]
+ACTING = [
+    ("cancel", "--all-pending", "--yes"),
+    ("retry", "k3f9"),
+    ("remove", "k3f9", "--yes"),
+    ("force-fail", "k3f9", "--yes"),
+    ("undo", "k3f9"),
+    ("adopt", "k3f9", "--none"),
+    ("fetch", "k3f9"),
+    ("wait", "k3f9"),
+    ("refresh-errors", "k3f9"),
+    ("orphans",),
+]
+
+
+@pytest.mark.parametrize("args", ACTING)
+def test_what_acts_on_known_jobs_makes_no_store_that_was_named(cli: Cli, args: tuple[str, ...]) -> None:
+    path = cli.folder / "x.db"
+
+    ran = cli(*args, "--db", str(path))
+
+    assert (ran.code, f"no store at {path}" in ran.err) == (6, True), ran.err
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("args", LOOKING)
 def test_looking_makes_no_store_that_was_named(cli: Cli, args: tuple[str, ...]) -> None:
     path = cli.folder / "new" / "x.db"
 
@@ -230,11 +255,21 @@ def test_looking_makes_no_store_that_was_named(cli: Cli, args: tuple[str, ...]) 
 
 
 def test_a_store_that_was_named_is_made_by_what_fills_it(cli: Cli) -> None:
-    path = str(cli.folder / "new" / "x.db")
+    path = str(cli.folder / "x.db")
 
     assert cli("sync", "--db", path).code == 0
     assert cli("list", "--db", path).code == 0
     assert cli("list", "--sync", "--db", f"{path}2").code == 0
+
+
+@pytest.mark.parametrize("args", [("sync",), ("list", "--sync"), ("watch", "--once"), ("worker", "m")])
+def test_no_folder_is_made_for_a_store_that_was_named(cli: Cli, args: tuple[str, ...]) -> None:
+    path = cli.folder / "new" / "x.db"
+
+    ran = cli(*args, "--db", str(path))
+
+    assert (ran.code, "no folder in which it could be made" in ran.err) == (6, True), ran.err
+    assert not path.parent.exists()
 
 
 # ── reading many, samples, completion ─────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ import pytest
 from worker_kit import Seen
 
 import jobdash
-from jobdash.errors import UsageError
+from jobdash.errors import StoreMissing, UsageError
 from jobdash.worker.functions import functions, load_functions
 
 
@@ -48,6 +48,13 @@ def test_parts_can_be_chosen(path: Path) -> None:
     assert jobdash.submit(double, range(10), parts=4).parts == 4
     assert jobdash.submit(double, range(2), parts=4).parts == 2
     assert jobdash.submit(double, range(10_000)).parts == 64
+
+
+def test_a_store_that_is_named_is_made_and_no_folder_for_it(path: Path, tmp_path: Path) -> None:
+    assert jobdash.submit(double, [1], db=tmp_path / "other.db").items == 1
+    with pytest.raises(StoreMissing, match="no folder in which it could be made"):
+        jobdash.submit(double, [1], db=tmp_path / "new" / "other.db")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize(

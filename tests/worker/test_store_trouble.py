@@ -88,7 +88,7 @@ def test_a_newer_store_that_has_the_columns_is_written(path: Path, seen: Seen) -
 
 @pytest.mark.sqlite_only
 def test_a_store_is_made_where_there_is_none(path: Path, tmp_path: Path) -> None:
-    new = tmp_path / "new" / "jobs.db"
+    new = tmp_path / "new" / "jobs.db"  # its folder, too: a loop must not go unrecorded
     assert list(track([1], "x", db=new)) == [1]
     assert Seen(new).counts("x") == ("completed", 1, 1, 0)
 

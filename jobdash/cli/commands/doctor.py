@@ -17,5 +17,4 @@ def command(context: CliContext) -> int:
     """
     from jobdash.cli.diagnosis import diagnose
 
-    context.reading = True
     return diagnose(context)

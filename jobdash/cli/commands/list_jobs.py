@@ -61,7 +61,7 @@ def command(
     """
     if context.as_json and as_csv:
         raise UsageError("--json or --csv, not both")
-    context.reading = not sync_first
+    context.may_make = sync_first
     listing = JobListing(read_scope(expr, removed=removed), read_sort(order), limit or None)
     code = _sync(context) if sync_first else 0
     if context.as_json:

@@ -22,7 +22,6 @@ def command(context: CliContext, word: str | None, limit: int) -> None:
     from jobdash.cli.output import document, print_error
     from jobdash.cli.selection import named_job
 
-    context.reading = True
     browser = context.opened.browser
     job_id = None if word is None else named_job(browser, word).id
     events = browser.events(job_id, limit)

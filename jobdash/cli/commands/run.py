@@ -44,6 +44,8 @@ def command(
     except ValueError as error:
         raise UsageError(f"--tag {error}") from None
     context.refuse_read_only()
+    context.may_make = True
+    context.refuse_missing()
     sent = submit_lines(context.config.database, function, items, name=name, parts=parts, tags=read)
     if context.as_json:
         document({"id": sent.public_id, "name": sent.name, "items": sent.items, "parts": sent.parts})

@@ -62,7 +62,7 @@ def command(
     if outcome is not None and not items:
         raise UsageError("--outcome goes with --items")
 
-    context.reading = not sync_first
+    context.may_make = sync_first
     row = select_one(context, word, accounts)
     code = 0
     if sync_first:

@@ -74,6 +74,7 @@ def command(
     from jobdash.cli.submit_output import check_files, on_disk, submit_files
     from jobdash.operations.submission.request import order
 
+    context.may_make = True
     chosen = chosen_account(context, account)
     read = _read_tags(tags)
     _check_several(files, name)

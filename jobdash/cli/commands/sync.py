@@ -22,6 +22,7 @@ def command(context: CliContext, accounts: tuple[str, ...], full: bool) -> int:
     from jobdash.cli.sync_output import ask, failures, show_reports
     from jobdash.domain.provider_info import LOCAL
 
+    context.may_make = True
     wanted = context.wanted_accounts(accounts)
     if LOCAL in accounts:
         print_error("local: scripts write to the store themselves, no provider has to be asked")

@@ -20,4 +20,5 @@ def command(context: CliContext, once: bool) -> int:
     """
     from jobdash.cli.watch_output import watch
 
+    context.may_make = True
     return watch(context, once=once)

@@ -37,5 +37,7 @@ def command(
     chosen = config.worker._replace(
         concurrency=concurrency or config.worker.concurrency, engine=engine or config.worker.engine
     )
+    context.may_make = True
+    context.refuse_missing()
     serve(config.database, modules, chosen, print_error, once=once)
     return 0
