@@ -37,7 +37,6 @@ from jobdash.tui.messages import (
     SyncProgress,
     SyncSummary,
     ThreadMessage,
-    Toast,
     toasts,
 )
 from jobdash.tui.render.symbols import not_utf8
@@ -54,8 +53,6 @@ if TYPE_CHECKING:
     from jobdash.tui.quit_flow import QuitFlow
 
 _RUNS_EVERY = 0.1
-_MOST_HELD = 5
-"""Toasts that are shown behind a dialog, the newest."""
 _TOAST_MOST = 600
 """Characters of a toast."""
 _TOAST_CELLS, _TOAST_FRAME = 60, 3
@@ -87,7 +84,7 @@ class JobdashApp(Host):
         self.notices: list[str] = []
         """Sentences about opening the store."""
         self.last_words = ""
-        self._held_toasts: list[Toast] = []
+        self.held_toasts = []
         if context.config.keys:
             self.set_keymap(dict(context.config.keys))
 
@@ -251,16 +248,9 @@ class JobdashApp(Host):
         self.context.under_way.found.pop(event.summary.account, None)
         for row in event.summary.finished:
             self.main.view.model.mark_tab(row)
-        self._held_toasts += toasts(_without_own(event.summary, self.screen))
+        self.held_toasts += toasts(_without_own(event.summary, self.screen))
         self.show_held_toasts()
         self.main.view.draw_lines()
-
-    def show_held_toasts(self) -> None:
-        """Show what the accounts have to say, but not in front of a dialog: it covers what is decided on."""
-        if not self.dialog_open:
-            held, self._held_toasts = self._held_toasts, []
-            for toast in held[-_MOST_HELD:]:
-                self.notify(toast.text, severity=toast.severity)
 
     # ── runs ───────────────────────────────────────────────────────────────────────────────────────────────
 

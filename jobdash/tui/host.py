@@ -16,6 +16,7 @@ from jobdash.errors import StoreError
 from jobdash.operations.job_lookup import Scope, Sort
 from jobdash.tui.action_runs import ActionRun, ActionRuns
 from jobdash.tui.context import DashboardContext, Selection
+from jobdash.tui.messages import Toast
 from jobdash.tui.runtime import Runtime
 from jobdash.tui.terminal.app import TerminalApp
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 W = TypeVar("W", bound=Widget)
+_MOST_HELD = 5
+"""Toasts that are shown behind a dialog, the newest."""
 
 
 class Flows(Protocol):
@@ -66,6 +69,8 @@ class Host(TerminalApp):
     runs: ActionRuns
     opening_dialog: bool
     """A dialog has been requested and is not on the screen yet."""
+    held_toasts: list[Toast]
+    """What the accounts have to say, while a dialog is in front."""
     last_words: str
     """What to print when the terminal is restored."""
 
@@ -93,8 +98,11 @@ class Host(TerminalApp):
         raise NotImplementedError
 
     def show_held_toasts(self) -> None:
-        """Show the toasts that were held while a dialog was in front."""
-        raise NotImplementedError
+        """Show what the accounts have to say, but not in front of a dialog: it covers what is decided on."""
+        if not self.dialog_open:
+            held, self.held_toasts = self.held_toasts, []
+            for toast in held[-_MOST_HELD:]:
+                self.notify(toast.text, severity=toast.severity)
 
     def start_run(self, plan: Plan) -> ActionRun:
         """Execute a plan."""

@@ -27,15 +27,8 @@ from jobdash.operations.accounts.rate_limiter import Sleep
 from jobdash.operations.context import AccountClient, OperationContext
 from jobdash.operations.results.input_copies import drop_input_copy, input_copy, keep_input_copy
 from jobdash.operations.submission.outcome import SubmitAbandoned, SubmitEnd, SubmitOutcome, SubmitRefused
-from jobdash.operations.submission.request import SubmitRequest, requests_of
-from jobdash.operations.submission.submit import (
-    DEADLINE_MS,
-    GIVEN_UP,
-    SubmitRun,
-    new_job,
-    new_submit_key,
-    submit,
-)
+from jobdash.operations.submission.request import SubmitRequest, new_job, new_submit_key, requests_of
+from jobdash.operations.submission.submit import DEADLINE_MS, GIVEN_UP, SubmitRun, submit
 from jobdash.providers.base import Submission
 from jobdash.store.commands.queue import NO_ROOM
 from jobdash.store.records import NewJob, QueuedOptions, Refusal, TakenSubmit

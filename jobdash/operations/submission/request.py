@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,10 +16,13 @@ from jobdash.domain.describe.submit_text import (
     tokens_text,
 )
 from jobdash.domain.text import encodable
+from jobdash.operations.providers import profile_name
 from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
 from jobdash.providers.input_parts import FilePart, InputLimits
 from jobdash.providers.registry import provider_of
-from jobdash.store.records import NewestIds
+from jobdash.store.records import NewestIds, NewJob
+
+_KEY_BYTES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +156,30 @@ def _checked(wanted: SubmitRequest, part: FilePart) -> FileCheck:
         characters=part.characters,
         parts=(),
     )
+
+
+def new_job(wanted: SubmitRequest, origin: str, key: str) -> NewJob:
+    """Return the job of a request, as it is written before anything is sent."""
+    return NewJob(
+        account=wanted.account.name,
+        provider=wanted.account.provider,
+        origin=origin,
+        name=wanted.name,
+        key=key,
+        model=wanted.model,
+        endpoint=wanted.endpoint,
+        total=wanted.check.requests,
+        digest=wanted.check.digest,
+        seen=wanted.seen,
+        tags=wanted.tags,
+        estimated_tokens=wanted.estimated_tokens,
+        profile=profile_name(wanted.account),
+        parent_id=wanted.parent_id,
+        kept_succeeded=None if wanted.kept is None else wanted.kept[0],
+        kept_failed=None if wanted.kept is None else wanted.kept[1],
+    )
+
+
+def new_submit_key() -> str:
+    """Return a key under which a submit is found again at its provider."""
+    return secrets.token_hex(_KEY_BYTES)

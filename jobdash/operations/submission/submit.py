@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import secrets
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from dataclasses import replace
@@ -31,13 +30,12 @@ from jobdash.operations.accounts.session import CreateBatch, FileReady, ListPage
 from jobdash.operations.actions.cancel import renew_intent
 from jobdash.operations.actions.reconcile import LISTING_LAG_MS, Reconciled, find_keyless
 from jobdash.operations.context import AccountClient, OperationContext
-from jobdash.operations.providers import profile_name
 from jobdash.operations.results.input_copies import drop_input_copy, input_copy, keep_input_copy
 from jobdash.operations.submission.outcome import SubmitAbandoned, SubmitEnd, SubmitOutcome, SubmitRefused
-from jobdash.operations.submission.request import SubmitRequest
+from jobdash.operations.submission.request import SubmitRequest, new_job, new_submit_key
 from jobdash.providers.base import RemotePage, Submission
 from jobdash.store.merge import is_older
-from jobdash.store.records import ActionRequest, Intent, NewJob, Refusal
+from jobdash.store.records import ActionRequest, Intent, Refusal
 from jobdash.store.writer import Writer
 
 DEADLINE_MS = 45 * MINUTE
@@ -48,7 +46,6 @@ _BY_KEY, _BY_TIME = "its key or its input file", "its time and number of request
 _DOUBT = f"the batch may or may not exist; the next syncs find it by {_BY_KEY}, if it does"
 NO_ANSWER = f"no answer: {_DOUBT}"
 GIVEN_UP = "given up meanwhile by another jobdash; look with jobdash sync"
-_KEY_BYTES = 6
 PROCESSED_WITHIN_MS = 10 * MINUTE
 """How long an uploaded file may be processed before its submit is given up."""
 _FIRST_POLL_S, _LONGEST_POLL_S = 1.0, 15.0
@@ -79,33 +76,6 @@ async def submit(
         tags=wanted.tags,
     )
     return await _DirectSubmit(wanted, submission, account, work, sleep).run()
-
-
-def new_job(wanted: SubmitRequest, origin: str, key: str) -> NewJob:
-    """Return the job of a request, as it is written before anything is sent."""
-    return NewJob(
-        account=wanted.account.name,
-        provider=wanted.account.provider,
-        origin=origin,
-        name=wanted.name,
-        key=key,
-        model=wanted.model,
-        endpoint=wanted.endpoint,
-        total=wanted.check.requests,
-        digest=wanted.check.digest,
-        seen=wanted.seen,
-        tags=wanted.tags,
-        estimated_tokens=wanted.estimated_tokens,
-        profile=profile_name(wanted.account),
-        parent_id=wanted.parent_id,
-        kept_succeeded=None if wanted.kept is None else wanted.kept[0],
-        kept_failed=None if wanted.kept is None else wanted.kept[1],
-    )
-
-
-def new_submit_key() -> str:
-    """Return a key under which a submit is found again at its provider."""
-    return secrets.token_hex(_KEY_BYTES)
 
 
 class SubmitRun(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobdash.domain.family import JobFamily, job_family
 from jobdash.domain.fields import JOB_FIELDS, Kind
@@ -14,7 +14,6 @@ from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.status import NOT_SUBMITTED
 from jobdash.store.dialects.base import chunks, placeholders
 from jobdash.store.queries.attention import AttentionReads
-from jobdash.store.records import NewestIds
 from jobdash.store.rows import (
     CLOCKS_APART_MS,
     COLUMNS,
@@ -24,6 +23,9 @@ from jobdash.store.rows import (
     job_row,
 )
 from jobdash.store.sort_orders import Listed
+
+if TYPE_CHECKING:
+    from jobdash.store.records import NewestIds
 
 _STORED = {field.source: field for field in JOB_FIELDS if field.stored}
 """By attribute of `JobDetails`, what a column holds that is in no row."""
@@ -56,6 +58,8 @@ class JobReads(AttentionReads):
 
     def newest_ids(self) -> NewestIds:
         """Return the newest ids; those of an empty store are 0."""
+        from jobdash.store.records import NewestIds  # a list of jobs does without
+
         sql = "SELECT (SELECT coalesce(max(id), 0) FROM job), (SELECT coalesce(max(id), 0) FROM intent)"
         return NewestIds(*self._all(sql, ())[0])
 
