@@ -90,6 +90,11 @@ def short_count(count: int) -> str:
     return str(count)
 
 
+def visible(*texts: str | None) -> str:
+    """Return the first of some texts in which more than white space is; empty where there is none."""
+    return next((text for text in texts if text and not text.isspace()), "")
+
+
 def encodable(text: str) -> str:
     """Return ``text`` with ``?`` for each half of a character, which no file and no database can hold."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, Generic, Literal, NamedTuple, ParamSpec, TypeVar, overload
 
 from jobdash.domain.status import TERMINAL
-from jobdash.domain.text import clean
+from jobdash.domain.text import clean, visible
 from jobdash.errors import UsageError
 from jobdash.store.bootstrap import open_for_worker, refuse_missing
 from jobdash.store.dialects.base import Connection
@@ -58,7 +58,7 @@ class JobFunction(Generic[P, R]):
             module = spec.name if spec is not None else module
         self.identity = f"{module}:{function.__qualname__}"
         """``module:name``, by which a worker finds it."""
-        self.name = name or function.__name__
+        self.name = visible(name, function.__name__)
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
         self.__wrapped__ = function
@@ -257,7 +257,7 @@ def submit_to(
         raise ValueError("there are no items")
     new = NewFunctionJob(
         function.identity,
-        name or function.name,
+        visible(name, function.name),
         script.user_at_host(),
         current_owner().machine,
         kept,

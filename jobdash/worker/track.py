@@ -12,6 +12,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast
 from weakref import ref
 
+from jobdash.domain.text import visible
 from jobdash.store.leases.continuation import AUTO
 from jobdash.worker import process, script
 from jobdash.worker.item import is_collection, length
@@ -66,8 +67,9 @@ def track(
     Nothing is opened before the loop or the block begins. Raises ValueError for values without a meaning.
     """
     caller = sys._getframe(1)  # noqa: SLF001 - the line that tracks is a job's name
+    named = visible(None if name is None else str(name))
     options = TrackOptions(
-        name=script.name_of(caller) if name is None else str(name),
+        name=named or script.name_of(caller),
         keyed=key is not None,
         total=_whole("total", total) if total is not None else length(iterable),
         unit=unit,
@@ -77,7 +79,7 @@ def track(
         db=db,
         progress=progress,
         on_a_loop=isinstance(iterable, AsyncIterable),
-        script=script.place_of(caller) if name is None else None,
+        script=None if named else script.place_of(caller),
         resume=_resume(resume),
         work=script.work_of(caller, named=name is not None),
         arguments=script.arguments_of(caller),

@@ -50,6 +50,15 @@ def test_parts_can_be_chosen(path: Path) -> None:
     assert jobdash.submit(double, range(10_000)).parts == 64
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_name_in_which_nothing_is_to_be_seen_is_none(path: Path, name: str) -> None:
+    jobdash.submit(double, [1], name=name)
+    list(jobdash.track([1], name))
+    names = [found for (found,) in Seen(path).ask("SELECT name FROM job ORDER BY id")]
+    assert names[0] == "double"
+    assert names[1].startswith("test_functions.py")
+
+
 def test_a_store_that_is_named_is_made_and_no_folder_for_it(path: Path, tmp_path: Path) -> None:
     assert jobdash.submit(double, [1], db=tmp_path / "other.db").items == 1
     with pytest.raises(StoreMissing, match="no folder in which it could be made"):

@@ -15,7 +15,7 @@ from jobdash.domain.describe.submit_text import (
     file_words,
     tokens_text,
 )
-from jobdash.domain.text import encodable
+from jobdash.domain.text import encodable, visible
 from jobdash.operations.providers import profile_name
 from jobdash.providers.input_check import FileCheck, SubmitWishes, input_rules
 from jobdash.providers.input_parts import FilePart, InputLimits
@@ -105,7 +105,7 @@ def order(
     return SubmitRequest(
         account=account,
         check=check,
-        name=encodable(name or path.stem),
+        name=encodable(visible(name, path.stem, path.name)),
         model=model or check.model,
         endpoint=endpoint or check.endpoint,
         tags={encodable(key): encodable(value) for key, value in (tags or {}).items()},
