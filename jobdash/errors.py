@@ -3,7 +3,8 @@
 JobdashError                     a sentence for a person and an exit code for a script
 ├── UsageError                   the request itself is malformed (2)
 │   ├── FilterError              a filter that cannot be read; knows the place (2)
-│   └── FileFaults               a file that cannot be sent; knows the lines (2)
+│   ├── FileFaults               a file that cannot be sent; knows the lines (2)
+│   └── OverLimit                a file that is larger than a batch may be (2)
 ├── JobNotFound                  no job of that name or id (3)
 │   └── JobAmbiguous             several jobs fit (3)
 ├── NotConfirmed                 an action without its confirmation (4)
@@ -70,7 +71,7 @@ class FileFaults(UsageError):
     """
 
     def __init__(self, head: str, faults: Sequence[str]) -> None:
-        super().__init__(f"{head}: {'; '.join(faults)}")
+        super().__init__(f"{head}{', ' if len(faults) == 1 else ': '}{'; '.join(faults)}")
         self.head = head
         self.faults = tuple(faults)
 

@@ -9,7 +9,7 @@ from jobdash.errors import FileFaults, FilterError, JobdashError
 
 def show_error(error: JobdashError) -> None:
     """Print an error as a person reads it: in one line, or with its lines and the place of a mistake."""
-    if isinstance(error, FileFaults):
+    if isinstance(error, FileFaults) and len(error.faults) > 1:
         print_error(f"jobdash: {error.head}:", Style.BAD)
         for fault in error.faults:
             print_error(f"  {fault}")

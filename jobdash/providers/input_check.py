@@ -119,8 +119,8 @@ class InputRules(ABC):
 
         UsageError, naming the file, the line and what is wrong with it, when it cannot be read, is empty or
         too large, is not UTF-8, when a line is not a request as the provider wants it, or when two lines have
-        the same key. Several wrong lines are reported together, as `FileFaults`; a file that is something
-        else altogether is reported as that.
+        the same key. Wrong lines are reported together, as `FileFaults`; a file that is something else
+        altogether is reported as that.
         """
         size = self._size()
         self._check_lines()
@@ -152,8 +152,10 @@ class InputRules(ABC):
                 error = wrong.error
                 if wrong.last or len(faults) == MOST_FAULTS:
                     break
-        if len(faults) == 1:
+        if len(faults) == 1 and error is not UsageError:
             raise error(f"{self.name}, {faults[0]}")
+        if len(faults) == 1:
+            raise FileFaults(self.name, faults)
         if faults:
             most = len(faults) == MOST_FAULTS
             reason = f"at least {len(faults)} wrong lines, these are the first" if most else None

@@ -249,6 +249,13 @@ def test_up_to_fifty_wrong_lines_are_told_at_once(write: Any) -> None:
     assert "at least 50 wrong lines" in caught.value.head
 
 
+def test_one_wrong_line_is_told_as_several_are(write: Any) -> None:
+    with pytest.raises(FileFaults, match=r"mine, line 2: ") as caught:
+        check_file(write(openai("a"), openai("b", body={})), "openai", name="mine")
+    assert (caught.value.head, len(caught.value.faults)) == ("mine", 1)
+    assert caught.value.faults[0].startswith("line 2: ")
+
+
 RESULTS = [
     {"id": "r", "custom_id": "a", "response": {"status_code": 200, "body": {}}, "error": None},
     {"id": "r", "custom_id": "a", "response": None, "error": {"message": "no"}},

@@ -72,7 +72,8 @@ def check(
             before = sent_before(request, browser)
             waiting = parts_that_wait(request, browser)
     except FileFaults as error:
-        return SubmitCheck(None, error.head, error.faults)
+        several = len(error.faults) > 1
+        return SubmitCheck(None, error.head if several else str(error), error.faults if several else ())
     except (UsageError, StoreError) as error:
         return SubmitCheck(None, str(error), over_limit=isinstance(error, OverLimit))
     cost = expected_cost(request, prices, now)

@@ -239,7 +239,8 @@ def store_error(path: Path, error: BaseException, named: str = OPTION) -> StoreE
 
     ``named`` is how the reader of the sentence can name another file.
     """
-    return _KINDS.get(_code(error), StoreError)(_sentence(path, error, named))
+    kind = StoreError if path.is_dir() else _KINDS.get(_code(error), StoreError)
+    return kind(_sentence(path, error, named))
 
 
 def _code(error: BaseException | None) -> int:
