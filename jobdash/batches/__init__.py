@@ -16,7 +16,8 @@ Ctrl-C, a task's cancel and a deadline stop a call as Ctrl-C stops a command: no
 under way is awaited for ten seconds, the store says what came of it, and the exception is raised again. A
 second one ends it at once.
 
-All of them raise the `JobdashError` tree: `UsageError` for a wrong argument or a file with faults,
+All of them raise the `JobdashError` tree, which is in this module, too: `UsageError` for a wrong argument,
+before anything is opened or sent, its `FileFaults` and `OverLimit` for a file and `FilterError` for a filter,
 `ConfigError` for accounts and keys, `JobNotFound` and `JobAmbiguous` for ids, `BatchFailed` for what a
 provider refused, `NotCurrent` for an account that cannot be asked, `StoreError` for the store.
 """
@@ -29,14 +30,39 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jobdash.batches.models import Batch, BatchFailed, NotCurrent, Result, WaitTimeout
+from jobdash.batches.result_reader import FetchedBatch
+from jobdash.errors import (
+    ConfigError,
+    FileFaults,
+    FilterError,
+    JobAmbiguous,
+    JobdashError,
+    JobNotFound,
+    OverLimit,
+    StoreError,
+    StoreMissing,
+    UsageError,
+)
 
 __all__ = [
     "Batch",
     "BatchFailed",
+    "ConfigError",
+    "FetchedBatch",
+    "FileFaults",
+    "FilterError",
+    "JobAmbiguous",
+    "JobNotFound",
+    "JobdashError",
     "NotCurrent",
+    "OverLimit",
     "Result",
+    "StoreError",
+    "StoreMissing",
+    "UsageError",
     "WaitTimeout",
     "cancel",
+    "fetch",
     "get",
     "list",
     "results",
@@ -68,7 +94,8 @@ def submit(
     there is no room, the batch is returned as it waits on this computer; ``wait`` sends it.
 
     Requests that were sent before, exactly so, are sent once more only with ``again``: else `BatchFailed` has
-    the earlier batch in its ``batch``. Faults of the requests raise `FileFaults`, which names all of them.
+    the earlier batch in its ``batch``. Faults of the requests raise `FileFaults`, whose ``faults`` name
+    all of them, each with its line; `OverLimit` is for more than a batch may hold.
     """
     from jobdash.batches import aio
 
@@ -100,8 +127,8 @@ def get(batch: str | Batch, *, sync: bool = True, **settings: Any) -> Batch:
 def list(filter: str = "", *, limit: int | None = None, sync: bool = False, **settings: Any) -> _List[Batch]:
     """Return batches, the newest first; ``filter`` as in the dashboard: ``"tag:nightly status:failed"``.
 
-    With ``sync`` all accounts are asked first; `NotCurrent` where one cannot be asked, with what is known of
-    all in its ``batches``.
+    At most ``limit`` of them: None is all, 0 none. With ``sync`` all accounts are asked first; `NotCurrent`
+    where one cannot be asked, with what is known of all in its ``batches``.
     """
     from jobdash.batches import aio
 
@@ -160,10 +187,22 @@ def results(
     whatever their number. `BatchFailed` where there are none, or while the batch has not ended and they are
     not asked for with ``partial``.
     """
-    from jobdash.batches import aio
     from jobdash.batches.result_reader import read_results
 
-    return read_results(_run(aio.fetch(batch, partial=partial, merged=merged, **settings)))
+    return read_results(fetch(batch, partial=partial, merged=merged, **settings))
+
+
+def fetch(
+    batch: str | Batch, *, partial: bool = False, merged: bool = False, **settings: Any
+) -> FetchedBatch:
+    """Return where the results of a batch are on this computer, fetched if they are not here.
+
+    They are in the results folder of the settings, one JSON object a line; arguments and errors are those of
+    `results`, which reads them.
+    """
+    from jobdash.batches import aio
+
+    return _run(aio.fetch(batch, partial=partial, merged=merged, **settings))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

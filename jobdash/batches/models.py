@@ -93,6 +93,10 @@ class Batch:
     seen_at: datetime | None = field(default=None, compare=False)
     """When its provider last said how it is; None where it never did."""
 
+    def __hash__(self) -> int:
+        """Hash by the id; two that are equal have the same."""
+        return hash(self.id)
+
 
 def batch_of(job: JobDetails, now: int) -> Batch:
     """Return a job of the store as a batch."""
@@ -146,3 +150,7 @@ class Result:
     finish_reason: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+
+    def __hash__(self) -> int:
+        """Hash by the key; two that are equal have the same."""
+        return hash(self.key)
