@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import tempfile
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jobdash.batches.arguments import check, chosen_account, on_disk
 from jobdash.batches.models import Batch, BatchFailed, NotCurrent, Result, batch_of
 from jobdash.batches.result_reader import FetchedBatch, read_results
 from jobdash.batches.session import open_session
-from jobdash.config.settings import Config
-from jobdash.domain.account import Account
+from jobdash.domain.filter.conditions import Conditions
 from jobdash.domain.filter.language import parse
-from jobdash.domain.items import RETRIED, RETRYABLE
+from jobdash.domain.items import RETRIED
 from jobdash.domain.job import JobRow
 from jobdash.domain.plan import Action, ActionOutcome, Choices, Decision, DecisionKind
 from jobdash.domain.provider_info import LOCAL
 from jobdash.domain.text import clean
-from jobdash.errors import ConfigError, UsageError
+from jobdash.errors import ConfigError
 from jobdash.operations.execution import execute
 from jobdash.operations.fetch import fetch as fetch_results
 from jobdash.operations.job_lookup import JobListing, Scope, Sort
@@ -53,14 +50,15 @@ async def submit(
     config: str | Path | None = None,
 ) -> Batch:
     """Check requests, upload them, and create a batch; see `jobdash.batches.submit`."""
-    _check_tags(tags or {})
-    with _on_disk(requests) as (path, called):
+    check(requests=requests, account=account, name=name, model=model, endpoint=endpoint, tags=tags)
+    check(again=again, database=database, config=config)
+    with on_disk(requests) as (path, called):
         async with open_session(database, config, make=True) as session:
             wanted: SubmitRequest = await asyncio.to_thread(
                 lambda: order(
                     path,
-                    _account(session.config, account),
-                    name=name or called,
+                    chosen_account(session.config, account),
+                    name=name,
                     model=model,
                     endpoint=endpoint,
                     tags=dict(tags or {}),
@@ -77,54 +75,11 @@ async def submit(
                 session.refuse_identical(wanted)
                 raise
             made = None if done.row is None else session.batch(done.row)
-    if done.end is SubmitEnd.REJECTED:
-        raise ConfigError(done.reason)
-    if made is None or done.end not in {SubmitEnd.CREATED, SubmitEnd.QUEUED}:
-        raise BatchFailed(f"{wanted.name}: {done.reason}", made)
-    return made
-
-
-def _check_tags(tags: Mapping[str, str]) -> None:
-    """Raise UsageError for a tag that is no text, or that ``--tag key=value`` and a filter could not name."""
-    for key, value in tags.items():
-        if not (isinstance(key, str) and isinstance(value, str)):
-            raise UsageError(f"tag {key!r}: {value!r} has to be two texts")
-        if not key or "=" in key or not value:
-            raise UsageError(f"tag {key!r}: {value!r} has to be a key without = and a value")
-
-
-@contextmanager
-def _on_disk(requests: str | Path | Iterable[Mapping[str, Any]]) -> Iterator[tuple[Path, str | None]]:
-    """Yield the file of requests, and what to call it where it was made here."""
-    if isinstance(requests, str | Path):
-        yield Path(requests), None
-        return
-    if not isinstance(requests, Iterable):
-        raise UsageError(f"requests have to be a list of dicts, or a file; not {type(requests).__name__}")
-    with tempfile.TemporaryDirectory(prefix="jobdash-") as folder:
-        path = Path(folder) / "requests.jsonl"
-        with path.open("w", encoding="ascii") as file:
-            for number, request in enumerate(requests, 1):
-                if not isinstance(request, Mapping):
-                    raise UsageError(f"request {number} is of type {type(request).__name__}, not a dict")
-                try:
-                    file.write(json.dumps(request, allow_nan=False) + "\n")
-                except (TypeError, ValueError) as error:
-                    raise UsageError(f"request {number} cannot be written as JSON: {error}") from None
-        yield path, "requests"
-
-
-def _account(config: Config, name: str | None) -> Account:
-    wanted = config.name_in_store(name) if name else config.default_account
-    found = [account for account in config.accounts if wanted is None or account.name == wanted]
-    if len(found) == 1:
-        return found[0]
-    if wanted in config.unusable_words:
-        raise ConfigError(config.unusable_words[wanted])
-    names = ", ".join(account.name for account in config.accounts) or "none"
-    if wanted is None and found:
-        raise UsageError(f"account= has to say which: {names}; or default_account in the config")
-    raise ConfigError(f"no account {wanted!r}; there are {names}" if wanted else "no account is configured")
+            if done.end is SubmitEnd.REJECTED:
+                raise ConfigError(done.reason)
+            if made is None or done.end not in {SubmitEnd.CREATED, SubmitEnd.QUEUED}:
+                raise BatchFailed(f"{wanted.name}: {done.reason}", made)
+            return made
 
 
 async def get(
@@ -135,6 +90,7 @@ async def get(
     config: str | Path | None = None,
 ) -> Batch:
     """Return a batch as it is now; see `jobdash.batches.get`."""
+    check(batch=batch, sync=sync, database=database, config=config)
     async with open_session(database, config) as session:
         return session.batch(await session.row(batch, sync=sync))
 
@@ -148,9 +104,11 @@ async def list(
     config: str | Path | None = None,
 ) -> _List[Batch]:
     """Return batches, the newest first; see `jobdash.batches.list`."""
+    check(filter=filter, limit=limit, sync=sync, database=database, config=config)
+    asked, others = parse(filter), parse(f"account!={LOCAL}")  # a fault is one of what was given
     async with open_session(database, config, make=sync) as session:
         errors = await session.sync_all() if sync else {}
-        scope = Scope(conditions=parse(f"{filter} account!={LOCAL}"))
+        scope = Scope(conditions=Conditions(filter, (*asked.terms, *others.terms)))
         now = session.work.clock()
         found = [batch_of(job, now) for job in JobListing(scope, Sort(), limit).jobs(session.browser)]
     if errors:
@@ -165,6 +123,7 @@ async def wait(
     config: str | Path | None = None,
 ) -> _List[Batch]:
     """Wait until batches have ended; see `jobdash.batches.wait`."""
+    check(batches=batches, timeout=timeout, database=database, config=config)
     async with open_session(database, config) as session:
         rows = [await session.row(batch) for batch in batches]
         deadline = None if timeout is None else session.work.clock() + round(timeout * 1000)
@@ -194,6 +153,7 @@ async def cancel(
     config: str | Path | None = None,
 ) -> Batch:
     """Ask a batch's provider to stop it; see `jobdash.batches.cancel`."""
+    check(batch=batch, reason=reason, database=database, config=config)
     async with open_session(database, config) as session:
         row = await session.row(batch)
         plan = plan_jobs(Action.CANCEL, [row], session.work.situation(), Choices(reason=reason))
@@ -217,8 +177,8 @@ async def resume(
     config: str | Path | None = None,
 ) -> Batch:
     """Send the requests of a batch that have no whole answer again; see `jobdash.batches.resume`."""
-    if wrong := [part for part in only if part not in RETRYABLE]:
-        raise UsageError(f"only={wrong[0]!r} is not one of {', '.join(RETRYABLE)}")
+    only = tuple(only) if isinstance(only, Iterable) and not isinstance(only, str) else only
+    check(batch=batch, only=only, input=requests, database=database, config=config)
     choices = Choices(only=tuple(only), input=None if requests is None else Path(requests))
     async with open_session(database, config) as session:
         row = await session.row(batch, sync=True)
@@ -251,7 +211,8 @@ async def fetch(
     database: str | Path | None = None,
     config: str | Path | None = None,
 ) -> FetchedBatch:
-    """Return where the results of a batch are, fetched into the results folder if they are not here."""
+    """Return where the results of a batch are; see `jobdash.batches.fetch`."""
+    check(batch=batch, partial=partial, merged=merged, database=database, config=config)
     async with open_session(database, config) as session:
         row = await session.row(batch, sync=not partial)
         job = session.browser.job(row.id)

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from jobdash.batches.models import Batch, BatchFailed, NotCurrent, WaitTimeout, batch_of
+from jobdash.batches.wording import arguments_named
 from jobdash.config.settings import Config, load
 from jobdash.domain.backends.registry import rules_of
 from jobdash.domain.describe.submit_text import same_file
 from jobdash.domain.job import JobRow
 from jobdash.domain.text import clean
-from jobdash.errors import ConfigError, JobNotFound, StoreError, StoreReadOnly, Unavailable, UsageError
+from jobdash.errors import ConfigError, JobNotFound, StoreError, StoreReadOnly, Unavailable
 from jobdash.operations.accounts.clients import AccountClients
 from jobdash.operations.accounts.keys import in_store, register_keys
 from jobdash.operations.context import OperationContext
@@ -103,8 +104,6 @@ class Session:
         ``sync``: where it has not ended, as its account has it now; NotCurrent where that cannot be asked.
         """
         text = word.id if isinstance(word, Batch) else word
-        if not isinstance(text, str):
-            raise UsageError(f"a batch has to be a Batch or a text that names it, not {type(text).__name__}")
         row = known_job(self.browser, text)
         if row is None and (asked := candidates(text, self.config)):
             match = await find_remote(text, asked, self.accounts, self.browser, self.work)
@@ -187,21 +186,24 @@ async def open_session(
 
     One that is named has to be there, unless it may be made (``make``).
     """
-    settings = await asyncio.to_thread(
-        load, None if config is None else Path(config), None if database is None else str(database)
-    )
-    if database is not None:
-        refuse_missing(settings.database, make=make)
-    opened = await asyncio.to_thread(lambda: open_browser(settings.database, read_only=settings.read_only))
-    settings = in_store(settings, opened.browser)
-    if opened.read_only is not None:
-        opened.browser.close()
-        raise StoreReadOnly(f"the store cannot be written: {opened.read_only}")
-    with (
-        closing(opened.browser) as browser,
-        WriterThread(settings.database, FACE, same_as=browser.identity) as store,
-    ):
-        await register_keys(settings, store)
-        async with AccountClients(settings.accounts) as accounts:
-            work = OperationContext.of(settings, accounts, store)
-            yield Session(settings, accounts, browser, work)
+    with arguments_named():
+        settings = await asyncio.to_thread(
+            load, None if config is None else Path(config), None if database is None else str(database)
+        )
+        if database is not None:
+            refuse_missing(settings.database, make=make)
+        opened = await asyncio.to_thread(
+            lambda: open_browser(settings.database, read_only=settings.read_only)
+        )
+        settings = in_store(settings, opened.browser)
+        if opened.read_only is not None:
+            opened.browser.close()
+            raise StoreReadOnly(f"the store cannot be written: {opened.read_only}")
+        with (
+            closing(opened.browser) as browser,
+            WriterThread(settings.database, FACE, same_as=browser.identity) as store,
+        ):
+            await register_keys(settings, store)
+            async with AccountClients(settings.accounts) as accounts:
+                work = OperationContext.of(settings, accounts, store)
+                yield Session(settings, accounts, browser, work)
