@@ -7,14 +7,15 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
+from jobdash.store.schema.current import SCHEMA_VERSION
 from tests.bench.terminal import python
 
 FEW, MANY = 100, 1_000_000
 
 
 def store(folder: Path, jobs: int) -> Path:
-    """Return a store with so many sample jobs."""
-    path = folder / f"{jobs}.db"
+    """Return a store with so many sample jobs, of the present schema."""
+    path = folder / f"{jobs}-{SCHEMA_VERSION}.db"
     if not path.exists():
         subprocess.run(
             python("-m", "jobdash", "demo", "--jobs", str(jobs), "--db", str(path)),
