@@ -124,6 +124,17 @@ async def test_a_resume_that_is_cancelled_while_it_uploads_leaves_a_job_that_has
     assert (again.parent, again.status) == (made.id, "failed")
 
 
+async def test_a_wait_is_over_as_soon_as_it_is_cancelled(cli: Cli) -> None:
+    batch = await aio.get(cli.add(name="nightly"))
+    task = asyncio.ensure_future(aio.wait(batch))
+    await asyncio.wait((task,), timeout=0.5)
+    began = time.monotonic()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert time.monotonic() - began < 2
+
+
 @pytest.mark.parametrize("program", [IN_A_SCRIPT, IN_A_NOTEBOOK])
 def test_ctrl_c_ends_a_submit_honestly(cli: Cli, program: str) -> None:
     cli.fault(Delay(2.0, applied_first=True), UPLOAD, "POST")

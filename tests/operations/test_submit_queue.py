@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from operations_kit import World, openai_requests
 
-from jobdash.demo.emulator import BatchFailure, BatchPlan, ErrorAnswer, Reset, Timing
+from jobdash.demo.emulator import BatchFailure, BatchPlan, Delay, ErrorAnswer, Reset, Timing
 from jobdash.domain.account import Account
 from jobdash.domain.describe.plan_text import notes
 from jobdash.domain.job import JobRow
@@ -351,6 +352,25 @@ async def test_a_stop_between_two_parts_leaves_the_rest_in_the_queue(world: Worl
     assert await submitted(world, wanted(file, account)) == (
         SubmitOutcome(SubmitEnd.STOPPED, "stopped", None),
     )
+
+
+async def test_a_task_that_is_cancelled_while_it_uploads_leaves_its_batch_in_the_queue(
+    world: World, file: Path
+) -> None:
+    account = await limited(world, enqueued_limit=1_000_000)
+    world.fault(Delay(20.0, applied_first=True), "/v1/files", "POST", times=1)
+    task = asyncio.ensure_future(submitted(world, wanted(file, account)))
+    deadline = time.monotonic() + 20
+    while not world.calls("POST", "/v1/files"):
+        assert time.monotonic() < deadline
+        await asyncio.wait((task,), timeout=0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert world.open_intents() == []
+    assert list(by_name(world).values()) == [QUEUED_HERE]
+    await polled(world, 120)
+    assert world.calls(*CREATE) == 1
 
 
 async def test_a_rejected_key_loses_nothing(world: World, file: Path) -> None:
