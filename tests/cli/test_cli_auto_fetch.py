@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from cli_kit import HOUR, Cli
 from shared.deadlines import LONG, killed, within
 from shared.other_program import other_program
@@ -132,6 +133,7 @@ def test_a_batch_without_results_is_asked_for_once(cli: Cli, tmp_path: Path) -> 
     assert cli.calls("GET", f"*{batch}") == asked
 
 
+@pytest.mark.slow
 def test_a_wait_that_runs_out_of_time_fetches_what_ended(cli: Cli, tmp_path: Path) -> None:
     configure(cli, tmp_path / "auto")
     batch = ended(cli)

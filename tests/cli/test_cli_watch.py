@@ -179,6 +179,7 @@ def test_a_program_that_hangs_is_ended_and_leaves_no_word_of_it(
     assert ran.err.splitlines() == ["notification by command failed: it took longer than 0.05 s"]
 
 
+@pytest.mark.slow
 def test_a_wait_that_ends_sends_what_it_has_taken_up(cli: Cli) -> None:
     first, second = cli.add(name="first", running=HOUR), cli.add(name="second", running=3 * HOUR)
     sent, gate = cli.folder / "sent.jsonl", cli.folder / "gate"

@@ -92,6 +92,7 @@ async def test_all_can_be_dismissed_at_once(path: Path) -> None:
         await dash.until(lambda: "Nothing needs your attention" in dash.screen)
 
 
+@pytest.mark.slow
 async def test_an_account_that_fails_is_a_line_until_it_is_dismissed_or_fails_otherwise(
     path: Path, emulator: Emulator, server: EmulatorServer
 ) -> None:

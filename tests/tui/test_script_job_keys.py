@@ -112,6 +112,7 @@ async def test_retry_can_start_the_script_again(path: Path, tmp_path: Path) -> N
     assert ask(path, "SELECT count(*) FROM item WHERE attempt = 1 AND outcome = 'ok'") == [(3,)]
 
 
+@pytest.mark.slow
 async def test_what_waits_for_its_script_can_be_started(path: Path, tmp_path: Path) -> None:
     (tmp_path / "resize.py").write_text(_SCRIPT)
     half_done(path, argv=[sys.executable, "resize.py"], cwd=tmp_path)
@@ -126,6 +127,7 @@ async def test_what_waits_for_its_script_can_be_started(path: Path, tmp_path: Pa
         await dash.until(lambda: "✔ completed" in dash.screen, 20)
 
 
+@pytest.mark.slow
 async def test_without_keys_a_retry_begins_from_the_start(path: Path) -> None:
     run = begin(make_store(path), total=9, keyed=False)
     run.claimed.lease.write_counts(4, 0)
@@ -408,6 +410,7 @@ async def test_keys_that_do_not_fit_are_greyed(path: Path) -> None:
         await dash.until(lambda: "still running" in dash.toast)
 
 
+@pytest.mark.slow
 async def test_a_killed_script_counts_as_lost_at_once(path: Path) -> None:
     """A lease that still runs proves nothing of a process that is provably dead."""
     with process(SLEEP) as child:
@@ -527,6 +530,7 @@ async def test_fetch_of_an_unkeyed_job_shows_at_once_why_not(path: Path) -> None
         assert not dash.app.screen.is_modal
 
 
+@pytest.mark.slow
 async def test_a_script_that_dies_at_once_leaves_a_trace(path: Path, tmp_path: Path) -> None:
     """E-4"""
     (tmp_path / "resize.py").write_text("import sys; print('no module named pillow'); sys.exit(3)")
@@ -544,6 +548,7 @@ async def test_a_script_that_dies_at_once_leaves_a_trace(path: Path, tmp_path: P
         await dash.until(lambda: "no module named pillow" in dash.screen)
 
 
+@pytest.mark.slow
 async def test_the_undo_of_a_mixed_removal_speaks_of_both_kinds(path: Path) -> None:
     run = begin(make_store(path), total=3, owner=ELSEWHERE)
     run.did("ok")
@@ -564,6 +569,7 @@ async def test_the_undo_of_a_mixed_removal_speaks_of_both_kinds(path: Path) -> N
         assert "1 of them, not finished then, will be cancelled." in words
 
 
+@pytest.mark.slow
 async def test_an_undo_after_the_force_fail_of_a_script_is_refused(path: Path) -> None:
     begin(make_store(path), "st", total=3, owner=ELSEWHERE)
     add(path, job(1, "completed", name="old"))

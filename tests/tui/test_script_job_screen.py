@@ -123,6 +123,7 @@ async def test_a_cancel_lets_the_item_finish_and_lists_what_was_not_processed(pa
             await dash.until(lambda: ended in dash.line("job-summary"))
 
 
+@pytest.mark.slow
 async def test_declining_changes_nothing(path: Path) -> None:
     """C-3"""
     run = begin(make_store(path), total=4)
@@ -553,6 +554,7 @@ def local_rows(**facts: object) -> list[JobRow]:
     return [JobRow(**{**plain, **given, **facts})]  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 async def test_output_wraps_and_stays_while_one_reads_further_up(path: Path, tmp_path: Path) -> None:
     log = tmp_path / "out.log"
     log.write_text("".join(f"line {number}\n" for number in range(300)) + "x" * 150 + "END\n")

@@ -193,6 +193,7 @@ async def test_a_file_over_a_limit_is_offered_to_be_split_and_its_parts_wait_for
     assert emulator.journal.calls("POST", "*/cancel") == []
 
 
+@pytest.mark.slow
 async def test_the_dashboard_sends_what_waits_when_there_is_room(
     emulator: Emulator, server: EmulatorServer, path: Path, here: Path
 ) -> None:
@@ -260,6 +261,7 @@ async def test_a_refused_submit_is_a_toast_and_a_failed_row(
         await dash.until(lambda: dash.statuses() == {"nightly": "failed"})
 
 
+@pytest.mark.slow
 async def test_quitting_while_a_file_is_submitted_asks_first(
     emulator: Emulator, server: EmulatorServer, path: Path, here: Path
 ) -> None:
