@@ -138,14 +138,14 @@ class Session:
         return NotCurrent((self.batch(row),), {row.account: error})
 
     def timed_out(
-        self, waiting: WaitProgress, timeout_s: float, told: Mapping[str, Exception | None]
+        self, waiting: WaitProgress, timeout_s: float, polled: Mapping[str, Exception | None]
     ) -> WaitTimeout:
-        """Return the error of a wait; ``told`` is how the last poll of each account failed, if it did."""
+        """Return the error of a wait; ``polled`` is how the last poll of each account failed, if it did."""
         left = [row for row in waiting.last.values() if not waiting.ended(row)]
         number = len(waiting.ids)
         words = f"{len(left):,} of {number:,} batches have not ended in {timeout_s:g} s"
         try:
-            asked = {row.account: self._failure(row.account, waiting, told) for row in left}
+            asked = {row.account: self._failure(row.account, waiting, polled) for row in left}
             batches = [self.batch(waiting.last[each]) for each in waiting.ids]
         except (*PASSING, KeyError) as error:
             reason = error if isinstance(error, StoreError) else StoreError("the store has not answered")
@@ -156,13 +156,13 @@ class Session:
         return failed
 
     def _failure(
-        self, account: str, waiting: WaitProgress, told: Mapping[str, Exception | None]
+        self, account: str, waiting: WaitProgress, polled: Mapping[str, Exception | None]
     ) -> Exception | None:
         """Return why an account does not say how its batches are; None where it does."""
         if waiting.asking == account:
             return Unavailable("no answer yet")
-        if account in told:
-            return told[account]
+        if account in polled:
+            return polled[account]
         health = self.browser.health(account)
         return None if health is None or health.error is None else Unavailable(health.error)
 

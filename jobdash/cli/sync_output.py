@@ -86,7 +86,7 @@ def failure_words(context: CliContext, report: SyncReport) -> str:
 def show_reports(context: CliContext, reports: Collection[SyncReport], *, unusable: bool) -> None:
     """Print what syncs found, a line an account and a line for each thing a person should know.
 
-    ``unusable`` lists the accounts with a mistake in the document as well; on stderr they are said anyway.
+    ``unusable`` lists the accounts with a mistake in the document as well; on stderr they are printed anyway.
     """
     if context.as_json:
         wrong = [_not_asked(each) for each in context.config.unusable] if unusable else []

@@ -98,7 +98,7 @@ def _print(context: CliContext, waited: WaitResult) -> None:
     if context.as_json:
         browser, now = context.opened.browser, store_time()
         jobs: list[dict[str, Any]] = []
-        with suppress(*PASSING):  # the time may be up during an outage, which was said
+        with suppress(*PASSING):  # the time may be up during an outage, which was reported
             jobs += [job_json(job, now) for row in rows if (job := browser.job(row.id)) is not None]
         document({"jobs": jobs, "timed_out": waited.timed_out})
         return

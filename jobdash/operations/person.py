@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def current_user() -> str:
     """Return the name of the user who runs this process."""
-    import getpass  # a store without keys asks for nobody
+    import getpass  # a store without keys does without a name
 
     try:
         return getpass.getuser()

@@ -48,7 +48,7 @@ def _refuse_older(location: PostgresLocation, version: str) -> None:
 def upgrade(location: PostgresLocation) -> bool:
     """Bring a store to the newest schema; return False when it has it. Raises `StoreError`.
 
-    That it has it, a role learns that may only read, and nobody who writes is waited for.
+    A role that may only read learns that the store has it; no writer is waited for then.
     """
     with closing(postgres.connect_reader(location)) as connection:
         (version,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()

@@ -166,7 +166,7 @@ class AccountWorker:
         """Sync if the account is due and this process may poll it; return the seconds until the next check.
 
         A store that is busy or cannot be read, or an unexpected answer, ends one sync and never the polling.
-        All are reported but the outage of a store, which whoever reads it reports once for all accounts.
+        All are reported but the outage of a store, which its readers report once for all accounts.
         """
         try:
             wait, overdue = self._until_due(reader)

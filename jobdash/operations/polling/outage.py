@@ -14,7 +14,7 @@ PASSING = (StoreAway, StoreBusy)
 """Errors of a store that may answer again; all others stay."""
 RETRY_MS = 500
 """How long a store that does not answer is left alone."""
-_SAID_AFTER_S = 3.0
+_REPORTED_AFTER_S = 3.0
 """A shorter outage is not reported: each other connection has yet to find that it was lost, and is made anew
 two seconds later."""
 
@@ -32,7 +32,7 @@ class StoreOutage:
         """Note that the store does not answer."""
         now = time.monotonic()
         self._since = now if self._since is None else self._since
-        if not self._is_reported and now - self._since >= _SAID_AFTER_S:
+        if not self._is_reported and now - self._since >= _REPORTED_AFTER_S:
             self._is_reported = True
             self.report(f"{error} Waiting until it answers again.")
 

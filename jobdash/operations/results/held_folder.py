@@ -14,7 +14,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _LONGEST_PAUSE_SECONDS = 0.5
 """Between two attempts to lock a folder; the first ones come sooner."""
-_TOLD_AFTER_SECONDS = 2.0
+_REPORTED_AFTER_SECONDS = 2.0
 """How long a wait for another fetch is nothing to talk about."""
 _GIVEN_UP_SECONDS = 2.0
 """How long a fetch that was cancelled waits for its threads: Ctrl-C ends a command at once."""
@@ -60,7 +60,7 @@ class HeldFolder:
 
     async def _hold(self) -> None:
         # The wait is in no thread: a pool of them, all waiting, would have none left for those waited for.
-        began, pause, told = time.monotonic(), RETRY_SECONDS, False
+        began, pause, reported = time.monotonic(), RETRY_SECONDS, False
         while True:
             try:
                 await self.run(self._lock.enter_context, self._folder.locked(patience=0))
@@ -68,8 +68,8 @@ class HeldFolder:
                 waited = time.monotonic() - began
                 if waited >= PATIENCE_SECONDS:
                     raise
-                if waited >= _TOLD_AFTER_SECONDS and not told:
-                    told = True
+                if waited >= _REPORTED_AFTER_SECONDS and not reported:
+                    reported = True
                     self._on_wait()
             else:
                 return

@@ -114,7 +114,7 @@ class TerminalDriver(linux_driver.LinuxDriver):
     def _continue(self) -> None:
         """Continue after ctrl+z or SIGSTOP: a shell has used the terminal meanwhile.
 
-        One that was given back for good is left alone: nobody would give it back again.
+        One that was given back for good is left alone: nothing would give it back again.
         """
         if self.drawing:
             self._take_again()
